@@ -1,0 +1,73 @@
+"""How a request can fail: one error, one taxonomy (``seed 6.1``), mapped at the edge.
+
+Whatever goes wrong on a request's way becomes one `Failure`, once, where it is first
+understood. The edge turns it into a status, a body or a frame in the client's format.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+ErrorType = Literal[
+    "timeout_error",
+    "connection_pool_exhausted",
+    "validation_error",
+    "provider_error",
+    "cache_error",
+    "serialization_error",
+]
+Stage = Literal["validation", "admission", "cache_lookup", "provider_call", "streaming"]
+
+
+class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of meaning is in `error_type`
+    """A request that failed, in terms a client may be told.
+
+    ``message`` is ours, never a provider's text, except where ``provider_body`` says that the
+    client's own mistake was found by the provider. ``code`` is a stable word for programs.
+    ``retry_after`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        error_type: ErrorType,
+        stage: Stage,
+        message: str,
+        *,
+        status: int,
+        code: str,
+        param: str | None = None,
+        retry_after: float | None = None,
+        provider_body: bytes | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.error_type: ErrorType = error_type
+        self.stage: Stage = stage
+        self.message = message
+        self.status = status
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
+        self.provider_body = provider_body
+
+    def __repr__(self) -> str:
+        return f"Failure({self.error_type}, {self.stage}, {self.code}: {self.message})"
+
+
+class ClientLeft(Exception):  # noqa: N818 -- an event, not an error of ours (``decision 5``)
+    """The client closed its connection, half or whole."""
+
+
+class ClientStalled(Exception):  # noqa: N818 -- likewise
+    """The client took no byte for ``client_write`` seconds."""
+
+
+class UpstreamFault(Exception):  # noqa: N818 -- the base of what a provider's connection can do
+    """A provider's connection failed. ``reason`` is one of a fixed set of words:
+
+    ``refused``, ``unreachable``, ``tls``, ``connect_timeout``, ``reset``, ``cut`` (ended
+    before its framing says so), ``protocol`` (not HTTP), ``too_large``.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""What operators use: the command, configuration, the provider simulator, the benchmark."""
