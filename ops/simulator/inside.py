@@ -1,0 +1,69 @@
+"""The simulator inside of another program, usually a test."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+from ._interim import serve
+from .options import Options
+from .records import Received, Records, Statistics
+from .server import App
+from .simulation import Simulation
+
+
+class Simulator:
+    """A running simulator.
+
+    ``url`` is its root, as the Anthropic and Cohere SDKs want it, ``base_url`` the root of its
+    OpenAI routes (``.../v1``).
+    """
+
+    def __init__(self, app: App, records: Records, port: int) -> None:
+        self._app = app
+        self._records = records
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.base_url = self.url + "/v1"
+
+    def __repr__(self) -> str:
+        return f"<Simulator {self.url} {self.statistics}>"
+
+    @property
+    def statistics(self) -> Statistics:
+        """What it counted so far."""
+        return self._records.statistics()
+
+    @property
+    def requests(self) -> list[Received]:
+        """The last requests, oldest first."""
+        return list(self._records.received)
+
+    async def wait(self, condition: Callable[[Statistics], bool]) -> Statistics:
+        """Return the statistics as soon as ``condition`` holds for them. Has no deadline."""
+        return await self._records.wait(condition)
+
+    def release(self) -> int:
+        """Let all streams go on that their option ``hold`` holds. Returns how many."""
+        return self._app.release()
+
+
+@asynccontextmanager
+async def open_simulator(
+    *, seed: int = 1, options: Options | None = None, api_key: str | None = None, keep: int = 100
+) -> AsyncIterator[Simulator]:
+    """A simulator on a free port of loopback, for the time of the block.
+
+    ``keep``: how many requests it remembers. ``api_key``: the credential it insists on.
+    """
+    records = Records(seed, keep)
+    app = App(Simulation(seed, options or Options(), api_key), records)
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening:
+        listening.setblocking(False)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, app, listening)
+            yield Simulator(app, records, listening.getsockname()[1])
+            nursery.cancel_scope.cancel()
