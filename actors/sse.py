@@ -36,7 +36,7 @@ class SseEvent(msgspec.Struct, frozen=True, gc=False):
     event: bytes = b""
     """The event's type; empty: ``message``."""
     id: bytes | None = None
-    """The last event id when this event was dispatched (it stays until changed); None: never set."""
+    """The last event id when this event was dispatched (it stays until changed); None: none."""
 
 
 class FrameTooLarge(Exception):  # noqa: N818 -- says what happened to the stream; nobody's bug
@@ -125,9 +125,8 @@ class SseDecoder:
                 data = data[1:]
         if data:
             self._split_lines(data, events)
-        self._clean = (
-            self._start is None and not (self._partial or self._skip_lf or self._data or self._event)
-        )  # fmt: skip
+        kept = self._partial or self._data or self._event
+        self._clean = self._start is None and not (kept or self._skip_lf)
 
     def _after_bom(self, data: bytes) -> bytes:
         """``data`` without the BOM; empty while it may still become one."""

@@ -1,0 +1,27 @@
+"""The way to a provider: HTTP/1.1 on llhttp, plain and TLS, pooled, under the API of httpx2.
+
+From the bottom: a `wire` moves bytes (a socket, or TLS on one), `response` understands them,
+`connection` is both together, `dial` opens one, `pool` keeps the idle ones, and `transport`
+is what httpx2 sees.
+"""
+
+from __future__ import annotations
+
+from .connection import UpstreamConnection
+from .dial import Origin, dial
+from .pool import IdlePool
+from .response import ResponseHead
+from .tls import client_context
+from .transport import CONNECTION, Http1Transport, Pool
+
+__all__ = [
+    "CONNECTION",
+    "Http1Transport",
+    "IdlePool",
+    "Origin",
+    "Pool",
+    "ResponseHead",
+    "UpstreamConnection",
+    "client_context",
+    "dial",
+]

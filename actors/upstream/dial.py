@@ -1,0 +1,93 @@
+"""Opening a connection to a provider: names, both IP versions at once, TCP, TLS, one deadline."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+import trio
+
+from sluice.actors.failures import UpstreamFault
+
+from .connection import UpstreamConnection
+from .tls import TlsWire
+from .wire import PlainWire, Wire
+
+REFUSED: Final = frozenset((errno.ECONNREFUSED,))
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a request goes: what one pooled connection has in common with the next."""
+
+    host: str
+    """A name in ASCII (IDNA where need be), or an address without brackets."""
+    port: int
+    secure: bool
+
+
+async def dial(
+    origin: Origin, context: ssl.SSLContext | None, timeout: float
+) -> UpstreamConnection:
+    """A new connection to ``origin``, verified if it is secure, within ``timeout`` seconds.
+
+    ``context`` is needed for a secure origin only. Raises `UpstreamFault` ("refused",
+    "unreachable", "tls", "reset", "connect_timeout").
+    """
+    with trio.move_on_after(timeout):
+        return UpstreamConnection(await _open(origin, context))
+    raise UpstreamFault("connect_timeout", f"not connected within {timeout:g} s")
+
+
+async def _open(origin: Origin, context: ssl.SSLContext | None) -> Wire:
+    connected = await _connect(origin)
+    if not origin.secure:
+        return PlainWire(connected)
+    if context is None:
+        connected.close()
+        raise UpstreamFault("tls", "no TLS context for a secure origin")
+    return await _secure(connected, context, origin.host)
+
+
+async def _secure(connected: socket.socket, context: ssl.SSLContext, host: str) -> TlsWire:
+    try:
+        wire = TlsWire(connected, context, host)
+        await wire.handshake()
+    except BaseException:
+        connected.close()
+        raise
+    return wire
+
+
+async def _connect(origin: Origin) -> socket.socket:
+    """A connected socket of the standard library's: trio's own cannot be used by the pump."""
+    try:
+        stream = await trio.open_tcp_stream(origin.host, origin.port)
+    except (OSError, UnicodeError) as error:
+        raise _connect_fault(error) from error
+    connected = socket.socket(fileno=stream.socket.detach())
+    connected.setblocking(False)
+    return connected
+
+
+def _connect_fault(error: BaseException) -> UpstreamFault:
+    """Refused only if every address refused: one that answered so is a better word than none."""
+    causes = [cause for cause in _leaves(error) if isinstance(cause, OSError)]
+    if causes and all(cause.errno in REFUSED for cause in causes):
+        return UpstreamFault("refused", "connection refused")
+    return UpstreamFault("unreachable", str(error))
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """What trio found at each address: the error itself, its cause, or a group of causes."""
+    cause = error.__cause__
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    elif cause is not None:
+        yield from _leaves(cause)
+    else:
+        yield error
