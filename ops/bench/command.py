@@ -1,0 +1,156 @@
+"""``sluice bench``: the command."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import platform
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from sluice.ops.limits import raise_descriptors
+
+from . import envoy, load, nginx, ours, plan, programs, results, table, targets
+from .contestants import Starter
+from .measurements import MEASUREMENTS, Bench
+
+_DESCRIPTORS = 65536
+"""Open files that a program may have: 5,000 streams need 10,000 in a proxy."""
+
+_CONTESTANTS: dict[str, Starter] = {
+    "nginx": nginx.proxy,
+    "envoy": envoy.proxy,
+    "sluice": ours.service,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``sluice bench`` takes."""
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(MEASUREMENTS),
+        metavar="NAME",
+        help=f"measure only these: {', '.join(MEASUREMENTS)}",
+    )
+    parser.add_argument(
+        "--without",
+        nargs="+",
+        choices=list(_CONTESTANTS),
+        default=[],
+        metavar="NAME",
+        help=f"leave out some of: {', '.join(_CONTESTANTS)}",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one short round of everything: shows that it works, its figures mean little",
+    )
+    parser.add_argument(
+        "--seconds", type=_positive, help=f"load in one round (default: {plan.FULL.seconds:g})"
+    )
+    parser.add_argument(
+        "--rounds", type=_count, help=f"rounds of what takes turns (default: {plan.FULL.rounds})"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all rounds as JSON")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the table; 1 when something is missing or fails, or by ``--check``."""
+    try:
+        found = _measure(args)
+    except (programs.MissingError, programs.ProgramError, load.LoadError) as error:
+        sys.stderr.write(f"sluice bench: {error}\n")
+        return 1
+    judged = targets.verdicts(found)
+    sys.stdout.write(table.render(found, judged))
+    if args.json is not None:
+        args.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    return 1 if args.check and targets.missed(judged) else 0
+
+
+def _measure(args: argparse.Namespace) -> results.Results:
+    nginx.installed()
+    load.installed()
+    names = [name for name in _CONTESTANTS if name not in args.without]
+    missing = []
+    if "envoy" in names:
+        try:
+            envoy.installed()
+        except programs.MissingError as error:
+            names.remove("envoy")
+            missing.append(str(error))
+    with _ground() as ground, nginx.upstream(ground) as (provider, upstream):
+        bench = Bench(
+            ground,
+            provider,
+            upstream,
+            [_CONTESTANTS[name] for name in names],
+            _plan(args),
+            results.Results(_machine(ground), missing=missing),
+        )
+        for name in args.only or MEASUREMENTS:
+            MEASUREMENTS[name](bench)
+    return bench.results
+
+
+def _plan(args: argparse.Namespace) -> plan.Plan:
+    chosen = plan.QUICK if args.quick else plan.FULL
+    if args.seconds is not None:
+        chosen = msgspec.structs.replace(chosen, seconds=args.seconds)
+    if args.rounds is not None:
+        chosen = msgspec.structs.replace(chosen, rounds=args.rounds)
+    return chosen
+
+
+@contextlib.contextmanager
+def _ground() -> Iterator[programs.Ground]:
+    """A folder of our own, this process on the load's core, and a way out on SIGTERM."""
+    cores = sorted(os.sched_getaffinity(0))
+    descriptors = min(_DESCRIPTORS, raise_descriptors(_DESCRIPTORS))
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+            ground = programs.Ground(Path(folder), cores[-1], cores[0], descriptors)
+            with programs.pinned(ground.load_core):
+                yield ground
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """As Ctrl-C does: unwind, so that everything that was started ends."""
+    del frame
+    raise SystemExit(128 + number)
+
+
+def _machine(ground: programs.Ground) -> results.Machine:
+    return results.Machine(
+        cores=len({ground.server_core, ground.load_core}),
+        python=platform.python_version(),
+        kernel=platform.release(),
+        descriptors=ground.descriptors,
+        one_core=ground.one_core,
+    )
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value

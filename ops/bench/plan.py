@@ -1,0 +1,25 @@
+"""How much a benchmark does: enough for steady figures, or just enough to see that it works."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The sizes of all measurements."""
+
+    rounds: int
+    """Of each figure that is measured in turns."""
+    seconds: float
+    """Of load in one round."""
+    answers: int
+    """Of each of the 32 streams in one round of ``first-chunk``."""
+    streams: int
+    """That are open at once."""
+    asks: int
+    """In one round."""
+    leavings: int
+
+
+FULL = Plan(rounds=5, seconds=4, answers=10, streams=5000, asks=5000, leavings=50)
+QUICK = Plan(rounds=1, seconds=1, answers=2, streams=200, asks=500, leavings=5)

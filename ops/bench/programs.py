@@ -1,0 +1,168 @@
+"""Starting, watching and ending the programs of a benchmark: by process id, only our own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+_READY_WITHIN = 20.0
+_STOP_WITHIN = 5.0
+_LOOK_EVERY = 0.02
+_LOG_LINES = 10
+
+
+class MissingError(Exception):
+    """A program that the benchmark needs is not installed; says which package has it."""
+
+
+class ProgramError(Exception):
+    """A program of the benchmark did not start, or ended early; says what it left in its log."""
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """Where a benchmark takes place: a folder of its own, and a core for either side."""
+
+    folder: Path
+    server_core: int
+    """Of the proxy that is measured."""
+    load_core: int
+    """Of the load and of the upstream."""
+    descriptors: int
+    """Open files that each program may have."""
+
+    @property
+    def one_core(self) -> bool:
+        """Whether both sides share a core, for want of a second: figures are then no good."""
+        return self.server_core == self.load_core
+
+
+class Program:
+    """A program that runs: its process, and its log in the benchmark's folder."""
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.name = name
+        self._process = process
+        self._log = log
+
+    def __repr__(self) -> str:
+        return f"<Program {self.name} pid={self.pid} returncode={self._process.poll()}>"
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; its children are its own business (`cpu.family`)."""
+        return self._process.pid
+
+    def wait_for(self, port: int) -> None:
+        """Return when something accepts on ``port``; `ProgramError` when it ends before."""
+        deadline = time.monotonic() + _READY_WITHIN
+        while not _accepts(port):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ProgramError(f"{self.name} did not start. The end of its log:\n{self.tail()}")
+            time.sleep(_LOOK_EVERY)
+
+    def tail(self) -> str:
+        """The last lines that the program wrote."""
+        lines = self._log.read_text("utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_LINES:])
+
+    def end(self) -> None:
+        """Ask the program to end, and make it after five seconds, or when interrupted."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextlib.contextmanager
+def running(name: str, argv: Sequence[str], ground: Ground, core: int) -> Iterator[Program]:
+    """A program on one core, in the benchmark's folder, until the block is left.
+
+    It is in a process group of its own: a Ctrl-C reaches us, and we end it.
+    """
+    log = ground.folder / f"{name}.log"
+    with log.open("wb") as output, pinned(core):
+        process = subprocess.Popen(
+            argv,
+            cwd=ground.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    program = Program(name, process, log)
+    try:
+        yield program
+    finally:
+        program.end()
+
+
+def run_to_end(argv: Sequence[str], ground: Ground, core: int, within: float) -> bytes:
+    """What a program writes until it ends well; else `ProgramError` with its complaint.
+
+    ``within``: seconds. It is killed when they are over, or when we are interrupted.
+    """
+    with pinned(core):
+        process = subprocess.Popen(
+            argv,
+            cwd=ground.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        )
+    try:
+        output, complaint = process.communicate(timeout=within)
+    except subprocess.TimeoutExpired:
+        raise ProgramError(f"{argv[0]} took longer than {within:.0f} s") from None
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode != 0:
+        raise ProgramError(f"{' '.join(argv[:3])}: {complaint.decode(errors='replace').strip()}")
+    return output
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """This thread on ``core``: what it starts in the block inherits that and keeps it."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def find(program: str, package: str) -> str:
+    """The path of ``program``, or `MissingError` with the Debian package that has it."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if path is None:
+        raise MissingError(f"{program} is not installed (Debian: apt-get install {package})")
+    return path
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

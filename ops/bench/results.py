@@ -1,0 +1,138 @@
+"""What a benchmark found: these structs are the JSON that ``--json`` writes."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Several rounds of one figure: their median, and how far apart they were."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """One round under load: what it cost and how much went through."""
+
+    microseconds: float
+    """Processor time (user and system) of the proxy, a request."""
+    per_second: float
+    """Requests."""
+    busy: float
+    """The part of its core that the proxy used, 0 to 1. Below 0.9, the load was the limit."""
+
+
+class FirstChunk(msgspec.Struct, frozen=True):
+    """One round of time to the first chunk, in milliseconds."""
+
+    p50: float
+    p99: float
+
+
+class OpenStreams(msgspec.Struct, frozen=True):
+    """Many streams at once through one worker."""
+
+    asked: int
+    opened: int
+    """Got their first chunk."""
+    alive: int
+    """Got another one when all were open."""
+    complete: int
+    """Ended with the end marker."""
+    kilobytes: float
+    """Growth of resident memory, a stream (1 kB = 1,000 bytes)."""
+    seconds: float
+    """Until all were open."""
+
+    @property
+    def lost(self) -> int:
+        """Streams that did not come, stay and end well."""
+        return self.asked - min(self.opened, self.alive, self.complete)
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One round: one checkpoint of trio and one ask with its deadline, in microseconds."""
+
+    checkpoint: float
+    ask: float
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """What it was measured on."""
+
+    cores: int
+    python: str
+    kernel: str
+    descriptors: int
+    one_core: bool
+
+
+class Results(msgspec.Struct):
+    """All that one run found; rounds by contestant. What was not measured is empty."""
+
+    machine: Machine
+    costs: dict[str, dict[str, list[Cost]]] = {}
+    """By kind of stream, then by contestant."""
+    first_chunk: dict[str, list[FirstChunk]] = {}
+    """By contestant, and ``direct``: the same load on the upstream itself."""
+    open_streams: dict[str, OpenStreams] = {}
+    leaving: dict[str, list[float]] = {}
+    """Milliseconds from a client's leaving to the close of the provider's connection."""
+    asks: list[Ask] = []
+    missing: list[str] = []
+    """What was left out because something is not installed."""
+
+
+DIRECT = "direct"
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """The median, the lowest and the highest of one value or more."""
+    return Spread(statistics.median(values), min(values), max(values))
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The smallest value that at least ``part`` (0 to 1) of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(part * len(ordered)) - 1)]
+
+
+def cost_ratio(results: Results, kind: str, ours: str, theirs: str) -> Spread | None:
+    """How many times as much processor time ``ours`` took: round by round, then the median.
+
+    Both were measured right after one another in each round, so that what disturbed one
+    disturbed the other.
+    """
+    rounds = results.costs.get(kind, {})
+    pairs = zip(rounds.get(ours, []), rounds.get(theirs, []), strict=False)
+    ratios = [one.microseconds / other.microseconds for one, other in pairs]
+    return spread(ratios) if ratios else None
+
+
+def added(results: Results, contestant: str) -> tuple[Spread, Spread] | None:
+    """What a contestant adds to P50 and P99 of the time to the first chunk, in ms."""
+    rounds = list(
+        zip(
+            results.first_chunk.get(contestant, []),
+            results.first_chunk.get(DIRECT, []),
+            strict=False,
+        )
+    )
+    if not rounds:
+        return None
+    return (
+        spread([proxied.p50 - direct.p50 for proxied, direct in rounds]),
+        spread([proxied.p99 - direct.p99 for proxied, direct in rounds]),
+    )
+
+
+def ask_ratio(results: Results) -> Spread | None:
+    """How many checkpoints one ask costs."""
+    ratios = [found.ask / found.checkpoint for found in results.asks]
+    return spread(ratios) if ratios else None

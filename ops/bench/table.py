@@ -1,0 +1,167 @@
+"""The table that is printed: what each contestant's figures are, the ratios, the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import envoy, nginx, ours, results
+from .contestants import Kind
+from .results import DIRECT, Cost, Results, Spread
+from .targets import Verdict
+
+KINDS = {
+    Kind.AT_ONCE: "at once",
+    Kind.PACED: "10 ms apart",
+    Kind.AT_ONCE_TLS: "at once, HTTPS upstream",
+    Kind.PACED_TLS: "10 ms apart, HTTPS upstream",
+}
+
+_NAMES = (nginx.NAME, envoy.NAME, ours.NAME)
+_NONE = "-"
+_BUSY = 0.9
+_MARKS = {True: "reached", False: "MISSED", None: "not measured"}
+
+Row = Sequence[str]
+
+
+def render(found: Results, verdicts: Sequence[Verdict]) -> str:
+    """All that was measured, as text for a terminal."""
+    sections = [
+        _machine(found),
+        _costs(found),
+        _rates(found),
+        _first_chunk(found),
+        _open_streams(found),
+        _leaving(found),
+        _asks(found),
+        _targets(verdicts),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def columns(rows: Sequence[Row]) -> str:
+    """Rows of cells under one another: the first column to the left, the others to the right."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = [
+        "  "
+        + row[0].ljust(widths[0])
+        + "".join("  " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def shown(value: Spread, digits: int = 0) -> str:
+    """A median, and in parentheses the lowest and the highest round."""
+    return f"{value.median:,.{digits}f} ({value.low:,.{digits}f}-{value.high:,.{digits}f})"
+
+
+def _machine(found: Results) -> str:
+    machine = found.machine
+    lines = [
+        f"{machine.cores} cores, Python {machine.python}, Linux {machine.kernel}",
+        "Medians of the rounds, with the lowest and the highest",
+    ]
+    if machine.one_core:
+        lines.append("There is one core only: load and proxies share it, so ratios are no good.")
+    return "\n".join([*lines, *(f"Left out: {what}." for what in found.missing)])
+
+
+def _costs(found: Results) -> str:
+    if not found.costs:
+        return ""
+    rows: list[Row] = [("20 chunks", *_NAMES, "/ nginx", "/ Envoy")]
+    for kind, label in KINDS.items():
+        rounds = found.costs.get(kind)
+        if rounds:
+            cells = [_cost(rounds.get(name, [])) for name in _NAMES]
+            rows.append((label, *cells, _ratio(found, kind, nginx.NAME), _envoy(found, kind)))
+    return "Processor time of one streamed request, in microseconds\n" + columns(rows)
+
+
+def _cost(rounds: Sequence[Cost]) -> str:
+    return shown(results.spread([cost.microseconds for cost in rounds])) if rounds else _NONE
+
+
+def _ratio(found: Results, kind: Kind, other: str) -> str:
+    ratio = results.cost_ratio(found, kind, ours.NAME, other)
+    return _NONE if ratio is None else shown(ratio, 2)
+
+
+def _envoy(found: Results, kind: Kind) -> str:
+    return _ratio(found, kind, envoy.NAME)
+
+
+def _rates(found: Results) -> str:
+    if not found.costs:
+        return ""
+    rows: list[Row] = [("20 chunks", *_NAMES)]
+    for kind in (Kind.AT_ONCE, Kind.AT_ONCE_TLS):
+        rounds = found.costs.get(kind)
+        if rounds:
+            rows.append((KINDS[kind], *(_rate(rounds.get(name, [])) for name in _NAMES)))
+    note = "  * the worker was not busy all the time: the load or the upstream was the limit"
+    return f"Requests a second of one worker\n{columns(rows)}\n{note}"
+
+
+def _rate(rounds: Sequence[Cost]) -> str:
+    if not rounds:
+        return _NONE
+    limited = results.spread([cost.busy for cost in rounds]).median < _BUSY
+    return shown(results.spread([cost.per_second for cost in rounds])) + ("*" if limited else "")
+
+
+def _first_chunk(found: Results) -> str:
+    direct = found.first_chunk.get(DIRECT)
+    if not direct:
+        return ""
+    p50 = results.spread([one.p50 for one in direct])
+    p99 = results.spread([one.p99 for one in direct])
+    rows: list[Row] = [("", "P50", "P99"), ("upstream itself", shown(p50, 2), shown(p99, 2))]
+    for name in _NAMES:
+        added = results.added(found, name)
+        if added is not None:
+            rows.append((f"added by {name}", *(shown(spread, 2) for spread in added)))
+    return "Time to the first chunk, 32 paced streams, in milliseconds\n" + columns(rows)
+
+
+def _open_streams(found: Results) -> str:
+    if not found.open_streams:
+        return ""
+    rows: list[Row] = [("", "streams", "lost", "kB each", "all open after")]
+    rows += [
+        (name, f"{of.asked:,}", f"{of.lost:,}", f"{of.kilobytes:.1f}", f"{of.seconds:.1f} s")
+        for name, of in found.open_streams.items()
+    ]
+    return "Open streams in one worker, growth of resident memory\n" + columns(rows)
+
+
+def _leaving(found: Results) -> str:
+    if not found.leaving:
+        return ""
+    rows = [(name, shown(results.spread(times), 2)) for name, times in found.leaving.items()]
+    return "A client leaves; milliseconds until its provider's connection is closed\n" + columns(
+        rows
+    )
+
+
+def _asks(found: Results) -> str:
+    ratio = results.ask_ratio(found)
+    if ratio is None:
+        return ""
+    rows: list[Row] = [
+        ("checkpoint", shown(results.spread([ask.checkpoint for ask in found.asks]), 1)),
+        ("ask", shown(results.spread([ask.ask for ask in found.asks]), 1)),
+        ("ask / checkpoint", shown(ratio, 1)),
+    ]
+    return "One ask to an actor, with its deadline, in microseconds\n" + columns(rows)
+
+
+def _targets(verdicts: Sequence[Verdict]) -> str:
+    rows = [(_MARKS[one.reached], one.target, one.found) for one in verdicts]
+    widths = [max(len(row[place]) for row in rows) for place in range(2)]
+    lines = [
+        f"  {mark.ljust(widths[0])}  {target.ljust(widths[1])}  {told}".rstrip()
+        for mark, target, told in rows
+    ]
+    return "Targets\n" + "\n".join(lines)
