@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-Headers = list[tuple[bytes, bytes]]
+from .asgi import Headers, find
 
 EXPOSED: Final = (
     b"X-Request-Id, X-Stream-Id, X-Cache, X-Provider, Retry-After, "
@@ -38,7 +38,7 @@ class Cors:
         """
         if not self.enabled:
             return []
-        origin = _find(request, b"origin")
+        origin = find(request, b"origin")
         exposed = (b"access-control-expose-headers", EXPOSED)
         if self._any:
             return [(b"access-control-allow-origin", b"*"), exposed]
@@ -53,16 +53,12 @@ class Cors:
         """
         headers = self.headers(request)
         allowed = any(name == b"access-control-allow-origin" for name, _ in headers)
-        if not allowed or _find(request, b"access-control-request-method") is None:
+        if not allowed or find(request, b"access-control-request-method") is None:
             return headers
         headers.append((b"access-control-allow-methods", methods))
-        asked = _find(request, b"access-control-request-headers")
+        asked = find(request, b"access-control-request-headers")
         if asked is not None and _HEADER_NAMES.fullmatch(asked):
             headers.append((b"access-control-allow-headers", asked))
             headers.append((b"vary", b"Access-Control-Request-Headers"))
         headers.append((b"access-control-max-age", MAX_AGE))
         return headers
-
-
-def _find(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
-    return next((value for name, value in headers if name == wanted), None)

@@ -7,14 +7,15 @@ here, which says what is wrong and where. Nothing here knows what the JSON shoul
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
 
 from sluice.actors.failures import ClientLeft, Failure
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
+from .asgi import Receive
+
 T = TypeVar("T")
 
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)

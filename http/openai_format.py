@@ -31,7 +31,7 @@ class OpenAIClient:
     nothing else is left out, and the ``null`` that the other events then have too.
     """
 
-    name: Final = "openai"
+    name = "openai"
 
     def __init__(self, *, usage: bool) -> None:
         self._usage = usage

@@ -26,7 +26,7 @@ _encode: Final = msgspec.json.Encoder().encode
 class SluiceClient:
     """One answer's text, its usage, and how it ended. Of one stream: it remembers the reason."""
 
-    name: Final = "sluice"
+    name = "sluice"
 
     def __init__(self) -> None:
         self._finish_reason: str | None = None

@@ -194,7 +194,7 @@ def for_provider(fields: Fields, model: str | None, *, stream: bool) -> bytes:
     is always asked for, beside what other ``stream_options`` the client gave.
     """
     if model is not None:
-        fields["model"] = Raw(_encode(model))
+        fields["model"] = encoded(model)
     if stream:
         fields["stream"] = _TRUE
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
@@ -206,11 +206,16 @@ def _with_usage(options: Raw | None) -> Raw:
     if not given:
         return _ONLY_USAGE
     given["include_usage"] = _TRUE
-    return Raw(_encode(given))
+    return encoded(given)
+
+
+def encoded(value: object) -> Raw:
+    """``value`` as JSON, to stand among `Fields`."""
+    return Raw(_encode(value))
 
 
 def as_messages(fields: Fields, prompt: str) -> Fields:
     """``fields`` of our own route in OpenAI's words: ``prompt`` as a message of the user's."""
-    messages = Raw(_encode([{"role": "user", "content": prompt}]))
+    messages = encoded([{"role": "user", "content": prompt}])
     rest = {name: raw for name, raw in fields.items() if name not in {"prompt", "messages"}}
     return {**rest, "messages": messages}

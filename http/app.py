@@ -1,0 +1,110 @@
+"""The application: the streaming routes as plain ASGI, in front of a Quart-Trio application.
+
+`build_app` is all that others need. The way of a request to a streaming route is one look-up
+by its path; everything else a client can do with a URL (``OPTIONS``, ``HEAD``, CORS, a wrong
+method, a slash at the end) is kept off that way.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .arrival import request_id
+from .asgi import JSON, Headers, Receive, Scope, Send, answer, with_headers, without_body
+from .chat import ROUTE as CHAT
+from .chat import ChatRoute
+from .cors import Cors
+from .errors import openai_body, sluice_body
+from .json_body import invalid
+from .quart_app import build_quart
+from .services import AppServices
+from .stream_route import ROUTE as STREAM
+from .stream_route import StreamRoute
+
+
+class Application:
+    """The ASGI callable. Made by `build_app`."""
+
+    def __init__(self, services: AppServices) -> None:
+        self._cors = Cors(services.settings.cors_origins)
+        self._chat = ChatRoute(services, self._cors)
+        self._stream = StreamRoute(services, self._cors)
+        self._quart = build_quart(services)
+        self._urls = self._quart.url_map.bind("")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan of the server."""
+        if scope["type"] == "http":
+            path, method = scope["path"], scope["method"]
+            if path == CHAT and method == "POST":
+                await self._chat(scope, receive, send)
+                return
+            if path == STREAM and method in {"GET", "POST"}:
+                await self._stream(scope, receive, send)
+                return
+            await self._rest({**scope, "path": _canonical(path)}, receive, send)
+        else:
+            await self._quart(scope, receive, send)  # type: ignore[arg-type]  # its own Scope
+
+    async def _rest(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Everything but a plain request to a streaming route."""
+        path, method = scope["path"], scope["method"]
+        if method == "HEAD":
+            send = without_body(send)
+        allowed = self._allowed(path)
+        if method == "OPTIONS" and allowed:
+            await self._options(scope, send, allowed)
+        elif path in _STREAMING:
+            await self._streaming(scope, receive, send, allowed)
+        else:
+            await self._quart(scope, receive, with_headers(send, self._common(scope)))  # type: ignore[arg-type]
+
+    async def _streaming(
+        self, scope: Scope, receive: Receive, send: Send, allowed: list[str]
+    ) -> None:
+        route = self._chat if scope["path"] == CHAT else self._stream
+        if scope["method"] in route.methods:
+            await route(scope, receive, send)
+        else:
+            await self._refuse_method(scope, send, allowed)
+
+    def _allowed(self, path: str) -> list[str]:
+        """The methods of ``path``; empty if there is no such route."""
+        if path == "*":
+            return ["GET", "HEAD", "OPTIONS", "POST"]
+        if path in _STREAMING:
+            return [*_STREAMING[path], "OPTIONS"]
+        return sorted(self._urls.allowed_methods(path))
+
+    async def _options(self, scope: Scope, send: Send, allowed: list[str]) -> None:
+        methods = ", ".join(allowed).encode()
+        headers = [(b"allow", methods), *self._cors.preflight(scope["headers"], methods)]
+        await answer(send, 204, headers)
+
+    async def _refuse_method(self, scope: Scope, send: Send, allowed: list[str]) -> None:
+        failure = invalid(
+            f"{scope['method'][:20]} is not possible on {scope['path']}.",
+            code="method_not_allowed",
+            status=405,
+        )
+        body = (openai_body if scope["path"] == CHAT else sluice_body)(failure)
+        headers = [JSON, (b"allow", ", ".join(allowed).encode()), *self._common(scope)]
+        await answer(send, 405, headers, body)
+
+    def _common(self, scope: Scope) -> Headers:
+        """Headers of every answer that is not a stream's."""
+        headers = scope["headers"]
+        return [(b"x-request-id", request_id(headers).encode()), *self._cors.headers(headers)]
+
+
+_STREAMING: Final = {CHAT: ChatRoute.methods, STREAM: StreamRoute.methods}
+
+
+def _canonical(path: str) -> str:
+    """``path`` without one slash at its end: answered as it is, without a redirect."""
+    return path[:-1] if len(path) > 1 and path.endswith("/") else path
+
+
+def build_app(services: AppServices) -> Application:
+    """The ASGI application on ``services``."""
+    return Application(services)

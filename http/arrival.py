@@ -1,0 +1,133 @@
+"""A request on a streaming route, from its arrival until it is a stream or turned away."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from sluice.actors.client import Client
+from sluice.actors.failures import Failure
+from sluice.actors.metrics import Report
+from sluice.actors.reports import RequestReport
+from sluice.actors.stream import Job
+from sluice.actors.streams import NotAccepting
+from sluice.actors.telling import mention
+
+from .asgi import JSON, Headers, Receive, Scope, Send, answer, find
+from .cors import Cors
+from .errors import retry_after
+from .services import AppServices
+
+OTHER: Final = "other"
+"""Provider and model of a request that named none that we know (``decision 7``)."""
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+def request_id(headers: Headers) -> str:
+    """The client's own ``X-Request-Id`` if it can be repeated safely, else a new one."""
+    given = find(headers, b"x-request-id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given.decode()
+    return secrets.token_hex(16)
+
+
+class Arrival:
+    """One request: who it is, when it came, and how to turn it away.
+
+    Attributes:
+        at: `trio.current_time` of its arrival.
+        cors: headers that every answer to it carries.
+    """
+
+    __slots__ = ("_receive", "_scope", "_send", "_services", "at", "cors", "request_id", "route")
+
+    def __init__(
+        self,
+        services: AppServices,
+        cors: Cors,
+        route: str,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._services = services
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self.at = trio.current_time()
+        self.route = route
+        self.request_id = request_id(scope["headers"])
+        self.cors = cors.headers(scope["headers"])
+
+    @property
+    def headers(self) -> Headers:
+        """The request's."""
+        headers: Headers = self._scope["headers"]
+        return headers
+
+    async def hand_over(self, job: Job, error_body: Callable[[Failure], bytes]) -> None:
+        """Let the streams serve ``job``; if they take none just now, answer 503."""
+        try:
+            await self._services.streams.run(job, self._client())
+        except NotAccepting:
+            failure = _not_accepting()
+            await self.refuse(failure, error_body(failure))
+
+    def _client(self) -> Client:
+        """The way to the client, which the stream writes to instead of `refuse`."""
+        client: Client | None = (self._scope.get("extensions") or {}).get("sluice.client")
+        if client is not None:
+            return client
+        return self._services.adapt(self._scope, self._receive, self._send)
+
+    async def refuse(self, failure: Failure, body: bytes) -> None:
+        """Answer with ``failure``, whose JSON is ``body``, and report it. Nothing was done yet."""
+        self._report(failure.status, failure.code, failure)
+        headers = [JSON, (b"x-request-id", self.request_id.encode()), *self.cors]
+        if failure.retry_after is not None:
+            headers.append((b"retry-after", b"%d" % retry_after(failure.retry_after)))
+        await answer(self._send, failure.status, headers, body)
+
+    async def nothing_more(self) -> None:
+        """Answer 204, at which an ``EventSource`` stops reconnecting (WHATWG SSE, 9.2.3)."""
+        self._report(204, "nothing_more")
+        await answer(self._send, 204, [(b"x-request-id", self.request_id.encode()), *self.cors])
+
+    def left(self) -> None:
+        """The client went before its request was complete: there is nobody to answer."""
+        self._report(0, "client_left")
+
+    def _report(self, status: int, end: str, failure: Failure | None = None) -> None:
+        duration = trio.current_time() - self.at
+        report = RequestReport(
+            request_id=self.request_id,
+            stream_id="",
+            route=self.route,
+            streamed=False,
+            outcome=None,
+            http_status=status,
+            provider=OTHER,
+            model=OTHER,
+            duration=duration,
+            stages=(("validation", duration),),
+            error=None if failure is None else (failure.error_type, failure.stage),
+            end=end,
+        )
+        self._services.log(report)
+        mention(self._services.metrics, Report(report))
+
+
+def _not_accepting() -> Failure:
+    return Failure(
+        "connection_pool_exhausted",
+        "admission",
+        "The service is starting or shutting down; try again.",
+        status=503,
+        code="not_accepting",
+        retry_after=1.0,
+    )

@@ -1,0 +1,71 @@
+"""What the application needs of the worker it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, TypeVar
+
+import msgspec
+
+from sluice.actors.client import Client
+from sluice.actors.reports import RequestReport
+from sluice.actors.settings import Routing
+from sluice.actors.stream import Job
+from sluice.engine import Message
+
+from .asgi import Receive, Scope, Send
+
+Lifecycle = Literal["starting", "serving", "draining"]
+ProviderState = Literal["ok", "degraded", "down"]
+"""``degraded``: not answering just now, for it is starting again; ``down``: it has ended."""
+
+R = TypeVar("R")
+
+
+class Reference(Protocol):
+    """What we do with a `sluice.engine.Ref`."""
+
+    async def ask(self, message: Message[R], *, timeout: float = ...) -> R:
+        """The actor's reply. Raises an `ActorError`."""
+
+    def tell_nowait(self, message: Message[Any]) -> None:
+        """Put a message into its mailbox. Raises an `ActorError`."""
+
+
+class StreamService(Protocol):
+    """Runs streams: `sluice.actors.streams.Streams`."""
+
+    @property
+    def accepting(self) -> bool:
+        """Whether a new stream would be taken; False while draining."""
+
+    async def run(self, job: Job, client: Client) -> None:
+        """The whole life of one stream. Returns when the client has all that it gets."""
+
+
+class AppSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator decides about the routes."""
+
+    body_limit: int = 10 * 1024 * 1024
+    """Bytes of a request's body; our own edge holds it too, and earlier."""
+    json_depth: int = 64
+    """How deep the JSON of a request may nest."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may read our answers; ``*``: all. Empty: CORS is off."""
+
+
+class AppServices(msgspec.Struct, frozen=True, kw_only=True):
+    """What the application is built on."""
+
+    streams: StreamService
+    routing: Routing
+    metrics: Reference
+    connections: Reference
+    providers: Callable[[], dict[str, ProviderState]]
+    """Every configured provider, as it is now. Synchronous."""
+    log: Callable[[RequestReport], None]
+    lifecycle: Callable[[], Lifecycle]
+    adapt: Callable[[Scope, Receive, Send], Client]
+    """A `Client` on a server that is not our own edge, which brings one in the scope."""
+    version: str
+    settings: AppSettings = AppSettings()
