@@ -1,0 +1,69 @@
+"""``sluice serve``: the service, from its configuration to its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from sluice.ops import logs
+from sluice.ops.config import Config
+from sluice.ops.limits import descriptors_for, raise_descriptors
+
+from .configured import EPILOG, add_config_argument, configuration
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``sluice serve``."""
+    parser.description = (
+        "Runs the service until SIGTERM or SIGINT; then streams get [server] drain seconds\n"
+        "to end. A second signal ends at once. Log lines (JSON) go to standard error."
+    )
+    parser.epilog = EPILOG
+    add_config_argument(parser)
+    parser.add_argument(
+        "--bind",
+        metavar="ADDR",
+        help="where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH"
+        " (default: [server] bind, which is 127.0.0.1:8000 unless set)",
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        help="0, 1 or auto: this version runs in one process (default: [server] workers)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit code 0 after an orderly end, 1 for a configuration or a start that failed."""
+    given = {"--bind": arguments.bind, "--workers": arguments.workers}
+    keys = {"--bind": ("server", "bind"), "--workers": ("server", "workers")}
+    options = {name: (keys[name], text) for name, text in given.items() if text is not None}
+    config = configuration(arguments, options)
+    if config is None:
+        return 1
+    serve = importlib.import_module("sluice.ops.serve")  # not before mistakes are told
+    with logs.open_log(sys.stderr.fileno(), config.server.log_level, secrets=_secrets(config)):
+        _tell(config)
+        code: int = serve.main(config)
+        return code
+
+
+def _tell(config: Config) -> None:
+    """One warning for all that the operator should know; one more if descriptors are short."""
+    log = logs.get_logger("sluice.config")
+    if config.notices:
+        log.warning("configuration", notices=[str(notice) for notice in config.notices])
+    needed = descriptors_for(config.connections.limit)
+    idle = sum(provider.max_idle for provider in config.providers.values())
+    allowed = raise_descriptors(needed + config.server.limits.connections + idle)
+    if allowed < needed:
+        log.warning(
+            "too few file descriptors for [connections] limit: raise `ulimit -n`",
+            needed=needed,
+            allowed=allowed,
+        )
+
+
+def _secrets(config: Config) -> list[str]:
+    return [one.api_key.value for one in config.providers.values() if one.api_key is not None]

@@ -1,0 +1,212 @@
+"""Every key of the configuration, with the rule of its value (contract: *Configuration*).
+
+The defaults are not here but in the structs (`sections`, ``sluice.actors.settings``).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from .addresses import base_url, bind, origin, store_url
+from .mistakes import Refused, shown
+from .rules import (
+    Context,
+    Rule,
+    choice,
+    flag,
+    items,
+    number,
+    path,
+    rate,
+    seconds,
+    secret,
+    size,
+    text,
+    whole,
+)
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table with known keys."""
+
+    keys: dict[str, Rule | Table | Named]
+    required: tuple[str, ...] = ()
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A table of tables whose names the operator chooses: ``[providers.NAME]``."""
+
+    entry: Table
+    name: Rule
+    what: str
+    """An entry in words: "provider"."""
+
+
+Node = Rule | Table | Named
+
+
+def _workers() -> Rule:
+    """One process in this version; the contract's larger numbers come later."""
+
+    def read(value: object, _: Context) -> int | str:
+        if value == "auto" or (not isinstance(value, bool) and value in {0, 1}):
+            return "auto" if value == "auto" else int(str(value))
+        if isinstance(value, int) and value > 1:
+            raise Refused(f"{value} processes are not in this version, which runs in one")
+        raise Refused(f"{shown(value)} is not a number of workers")
+
+    return Rule('"auto", 0 or 1 (all mean one process)', read, whole(0, 1).decode)
+
+
+def _name(what: str, pattern_allowed: str, extra: str) -> Rule:
+    """A name that becomes a label of metrics, where ``other`` is taken (``decision 7``)."""
+
+    def read(value: object, _: Context) -> str:
+        name = str(value)
+        plain = name.removesuffix("*") if "*" in extra else name
+        if name == "other":
+            raise Refused('"other" is what the metrics call all that is not configured')
+        fits = all(c.isascii() and (c.isalnum() or c in extra.replace("*", "")) for c in plain)
+        if not name or not fits or len(name) > 200:
+            raise Refused(f"{shown(name)} is no name for a {what}")
+        return name
+
+    return Rule(pattern_allowed, read)
+
+
+_FORMAT: Final = choice(
+    "openai",
+    not_yet={
+        "anthropic": "is not spoken by this version",
+        "cohere": "is not spoken by this version",
+    },
+)
+
+_TIMEOUTS: Final = Table(
+    {
+        "connect": seconds(),
+        "first_chunk": seconds(),
+        "idle": seconds(),
+        "total": seconds(),
+        "client_write": seconds(),
+        "heartbeat": seconds(),
+    }
+)
+
+_EDGE_LIMITS: Final = Table(
+    {
+        "body": size(1024, 2**30),
+        "head": size(1024, 2**20),
+        "json_depth": whole(1, 500),
+        "head_timeout": seconds(),
+        "body_timeout": seconds(),
+        "keepalive_timeout": seconds(),
+        "connections": whole(1, 1_000_000),
+    }
+)
+
+_SERVER: Final = Table(
+    {
+        "bind": bind(),
+        "workers": _workers(),
+        "data_dir": path("the path of a folder", exists=False),
+        "drain": number(0, 86_400, "seconds"),
+        "http1": choice("sluice", "hypercorn"),
+        "tls_cert": path("the path of a PEM file with the certificate chain", exists=True),
+        "tls_key": path("the path of a PEM file with the private key", exists=True),
+        "log_level": choice("debug", "info", "warning", "error"),
+        "limits": _EDGE_LIMITS,
+    }
+)
+
+_PROVIDER: Final = Table(
+    {
+        "format": _FORMAT,
+        "base_url": base_url(),
+        "api_key": secret(),
+        "ca_file": path("the path of a PEM file with certificates", exists=True),
+        "max_idle": whole(0, 100_000, "connections"),
+        "keepalive": seconds(),
+    },
+    required=("base_url",),
+)
+
+_MODEL: Final = Table(
+    {
+        "provider": text("the name of one of [providers]"),
+        "upstream_model": text("what the provider calls the model"),
+        "fallback": items(text("the name of one of [models]")),
+        "prefill": flag(),
+        "timeouts": _TIMEOUTS,
+    },
+    required=("provider",),
+)
+
+SCHEMA: Final = Table(
+    {
+        "server": _SERVER,
+        "store": Table({"url": store_url()}),
+        "connections": Table(
+            {
+                "limit": whole(1, 1_000_000),
+                "soft_ratio": number(0, 1, above=True),
+            }
+        ),
+        "timeouts": _TIMEOUTS,
+        "retries": Table({"attempts": whole(0, 10), "backoff": number(0, 60, "seconds")}),
+        "breaker": Table(
+            {"failures": whole(1, 1000), "window": seconds(), "cooldown": seconds()},
+        ),
+        "limits": Table({"ip": rate("minute"), "user": rate("hour"), "token": rate("hour")}),
+        "cache": Table(
+            {
+                "ttl": seconds(31_536_000),
+                "l1_entries": whole(0, 100_000_000),
+                "l2_entries": whole(0, 100_000_000),
+                "scope": choice("global", "user", "token"),
+            }
+        ),
+        "queue": Table(
+            {"backend": choice("redis", "kafka", "off"), "limit": whole(0, 1_000_000)},
+        ),
+        "cors": Table({"origins": items(origin())}),
+        "providers": Named(
+            _PROVIDER,
+            _name("provider", "ASCII letters, digits and . _ -", "._-"),
+            "provider",
+        ),
+        "models": Named(
+            _MODEL,
+            _name(
+                "model", 'ASCII letters, digits and . _ - : / @ +, with "*" at its end', "._-:/@+*"
+            ),
+            "model",
+        ),
+    }
+)
+
+WITHOUT_EFFECT: Final = {
+    ("server", "data_dir"): "nothing is stored",
+    ("store", "url"): "there is no store",
+    ("retries",): "a failed call is not tried again",
+    ("breaker",): "a failing provider goes on being called",
+    ("limits",): "REQUESTS ARE NOT LIMITED, neither by address nor by user nor by token",
+    ("cache",): "nothing is cached",
+    ("queue",): "past the connection limit requests get a 429",
+    ("models", "*", "fallback"): "no other model steps in",
+    ("models", "*", "prefill"): "no stream is continued elsewhere",
+}
+"""What the contract names and this version does not do yet, with what happens instead."""
+
+HARMLESS: Final = {("store", "url"): "embedded", ("queue", "backend"): "off"}
+"""Values of those keys that promise nothing."""
+
+SEED_NAMES: Final = {
+    "RATE_LIMIT_PER_IP": ("limits", "ip"),
+    "RATE_LIMIT_PER_USER": ("limits", "user"),
+    "RATE_LIMIT_PER_TOKEN": ("limits", "token"),
+    "CONNECTIONS_PER_REPLICA": ("connections", "limit"),
+}
+"""Variables that the seed uses (its runbook, its scaling section) and the keys they set."""
