@@ -1,0 +1,222 @@
+"""The actor that counts: it takes what others tell, and renders it for ``/metrics``.
+
+Everybody tells (`Report`, `Count`, ...) and only the edge asks (`Render`, `Figures`), so no
+stream ever waits for a metric. The numbers belong to whoever made the tally and the window:
+each incarnation is given the same ones, so a crash or a restart loses nothing counted, and
+what is told in between waits in the mailbox. Should the mailbox be full, the newest message
+is dropped and counted by the engine (``sluice_mailbox_overflow_total``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import msgspec
+import trio
+
+from sluice.engine import Actor, Mailbox, Message, handler
+
+from .accounting import Window, updates
+from .catalog import ALL, Kind
+from .exposition import OPENMETRICS, TEXT, Exposition, Renderer, negotiate
+from .process import sample_process
+from .reports import RequestReport
+from .tally import Delta, Labels, Tally
+
+__all__ = [
+    "OPENMETRICS",
+    "TEXT",
+    "ChunksStreamed",
+    "Count",
+    "Exposition",
+    "Figures",
+    "Merge",
+    "Metrics",
+    "Observe",
+    "Render",
+    "Report",
+    "SetGauge",
+    "Vitals",
+    "negotiate",
+]
+
+Sampler = Callable[[Tally], None]
+"""Reads what nobody tells into the tally; called before each rendering, must be quick."""
+
+
+class Report(Message[None], frozen=True):
+    """A request ended."""
+
+    report: RequestReport
+
+
+class ChunksStreamed(Message[None], frozen=True):
+    """Chunks delivered to clients since the last time, by provider (``seed 8.1``)."""
+
+    counts: dict[str, int]
+
+
+def _check(kind: Kind, name: str, labels: Labels) -> None:
+    """A message with a metric that is not declared is its sender's mistake: ValueError there."""
+    metric = ALL.get(name)
+    if metric is None or metric.kind != kind:
+        raise ValueError(f"no {kind} is called {name}")
+    if len(labels) != len(metric.labels):
+        raise ValueError(f"{name} has labels {metric.label_names}, not {labels}")
+
+
+class Count(Message[None], frozen=True):
+    """Add ``n`` (not negative) to a counter."""
+
+    name: str
+    labels: Labels = ()
+    n: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check("counter", self.name, self.labels)
+        if not self.n >= 0:
+            raise ValueError(f"{self.name} cannot change by {self.n}")
+
+
+class SetGauge(Message[None], frozen=True):
+    """Set a gauge to ``value``."""
+
+    name: str
+    labels: Labels
+    value: float
+
+    def __post_init__(self) -> None:
+        _check("gauge", self.name, self.labels)
+
+
+class Observe(Message[None], frozen=True):
+    """Add an observation of ``value`` to a histogram, in its unit."""
+
+    name: str
+    labels: Labels
+    value: float
+
+    def __post_init__(self) -> None:
+        _check("histogram", self.name, self.labels)
+
+
+class Merge(Message[None], frozen=True):
+    """Another process counted this."""
+
+    delta: Delta
+
+
+class Render(Message[bytes], frozen=True):
+    """Ask for the exposition, in OpenMetrics or the text format (see `negotiate`)."""
+
+    openmetrics: bool
+
+
+class Vitals(msgspec.Struct, frozen=True):
+    """What ``/health`` says about the load (``seed J``), over the last minute."""
+
+    active_connections: int
+    connection_limit: int
+    requests_per_second: float
+    error_rate_percent: float
+
+
+class Figures(Message[Vitals], frozen=True):
+    """Ask for the load."""
+
+
+class Metrics(Actor):
+    """Counts and renders.
+
+    Args:
+        tally: the numbers, kept by the factory from one incarnation to the next.
+        window: the last minute, likewise.
+        samplers: what to read before each rendering.
+        loop_interval: seconds between two looks at the event loop's delay; None: never.
+    """
+
+    mailbox: ClassVar[Mailbox] = Mailbox(capacity=65_536, overflow="drop_newest")
+
+    def __init__(
+        self,
+        tally: Tally,
+        window: Window,
+        samplers: Sequence[Sampler] = (sample_process,),
+        loop_interval: float | None = 1.0,
+    ) -> None:
+        super().__init__()
+        self._tally = tally
+        self._window = window
+        self._samplers = samplers
+        self._loop_interval = loop_interval
+        self._renderer = Renderer(tally)
+
+    async def on_start(self) -> None:
+        """Begin the window, and watch the event loop."""
+        self._window.begin(trio.current_time())
+        self._tally.apply([("sluice_build_info", (self._tally.known.version,), 1.0)])
+        if self._loop_interval is not None:
+            self.context.spawn(self._watch_loop, self._loop_interval)
+
+    @handler
+    def report(self, message: Report) -> None:
+        """Count what a report moves."""
+        self._tally.apply(updates(message.report))
+        self._window.add(trio.current_time(), message.report)
+
+    @handler
+    def chunks_streamed(self, message: ChunksStreamed) -> None:
+        """Count chunks of streams that still run."""
+        for provider, chunks in message.counts.items():
+            self._tally.apply([("sse_chunks_streamed_total", (provider,), chunks)])
+
+    @handler
+    def count(self, message: Count) -> None:
+        """Count something that is not a request's end."""
+        self._tally.apply([(message.name, message.labels, message.n)])
+
+    @handler
+    def set_gauge(self, message: SetGauge) -> None:
+        """Take over a gauge's value."""
+        self._tally.apply([(message.name, message.labels, message.value)])
+
+    @handler
+    def observe(self, message: Observe) -> None:
+        """Take an observation."""
+        self._tally.apply([(message.name, message.labels, message.value)])
+
+    @handler
+    def merge(self, message: Merge) -> None:
+        """Add another process's counts."""
+        self._tally.merge(message.delta)
+
+    @handler
+    async def render(self, message: Render) -> bytes:
+        """The exposition. Between two families, other tasks run: no stream waits for it."""
+        for sample in self._samplers:
+            sample(self._tally)
+        pieces = []
+        for piece in self._renderer.pieces(openmetrics=message.openmetrics):
+            pieces.append(piece)
+            await trio.lowlevel.checkpoint()
+        return b"".join(pieces)
+
+    @handler
+    def figures(self, message: Figures) -> Vitals:  # noqa: ARG002 -- the message says only what
+        """The load of the last minute."""
+        rates = self._window.rates(trio.current_time())
+        return Vitals(
+            int(self._tally.value("sse_active_connections")),
+            int(self._tally.value("sse_connection_limit")),
+            rates.requests_per_second,
+            rates.error_rate_percent,
+        )
+
+    async def _watch_loop(self, interval: float) -> None:
+        """Observe by how much each look comes too late: what every other task also waited."""
+        while True:
+            due = trio.current_time() + interval
+            await trio.sleep_until(due)
+            delay = trio.current_time() - due
+            self._tally.apply([("sluice_loop_delay_seconds", (), delay)])

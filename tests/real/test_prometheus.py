@@ -1,0 +1,162 @@
+"""A real Prometheus reads what we expose, in both formats, and finds the whole catalog."""
+
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import httpx2
+import pytest
+import trio
+
+from sluice.actors.accounting import updates
+from sluice.actors.catalog import ALL, Known, Metric
+from sluice.actors.exposition import negotiate, render
+from sluice.actors.process import sample_process
+from sluice.actors.reports import Attempt, RequestReport
+from sluice.actors.tally import Tally
+
+pytestmark = pytest.mark.real
+
+StartPrometheus = Callable[[dict[str, str]], Awaitable[httpx2.AsyncClient]]
+
+KNOWN = Known(
+    providers=("openai", "anthropic"),
+    models=(("openai", "gpt-4"), ("openai", "sim-*"), ("anthropic", "claude-3")),
+    version="1.2.3",
+)
+REPORT = RequestReport(
+    request_id="r",
+    stream_id="s",
+    route="/v1/chat/completions",
+    streamed=True,
+    outcome="success",
+    http_status=200,
+    provider="openai",
+    model="gpt-4",
+    duration=3.0,
+    first_chunk=0.2,
+    stream_duration=2.8,
+    chunks=7,
+    attempts=(Attempt("openai", "success", 0.15),),
+)
+
+
+@pytest.fixture
+def tally() -> Tally:
+    """A tally that has counted three requests."""
+    counted = Tally(KNOWN)
+    sample_process(counted)
+    for _ in range(3):
+        counted.apply(updates(REPORT))
+    return counted
+
+
+@pytest.fixture
+async def exposed(tally: Tally, nursery: trio.Nursery) -> AsyncIterator[str]:
+    """The address of a server that exposes the tally: at /metrics as the scraper wants it."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port: int = listeners[0].socket.getsockname()[1]
+    nursery.start_soon(trio.serve_listeners, partial(_answer, tally), listeners)
+    yield f"http://127.0.0.1:{port}"
+    nursery.cancel_scope.cancel()
+
+
+async def _answer(tally: Tally, stream: trio.SocketStream) -> None:
+    head = b""
+    while b"\r\n\r\n" not in head:
+        part = await stream.receive_some()
+        if not part:
+            return
+        head += part
+    request, *lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines if line)
+    # A scraper prefers OpenMetrics: /text is there to make it read the other one.
+    asked = negotiate("" if request.split()[1] == "/text" else headers.get("accept", ""))
+    body = render(tally, openmetrics=asked.openmetrics)
+    answer = (
+        f"HTTP/1.1 200 OK\r\ncontent-type: {asked.content_type}\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    await stream.send_all(answer.encode() + body)
+    await stream.aclose()
+
+
+async def query(client: httpx2.AsyncClient, expression: str) -> list[dict[str, Any]]:
+    """The vector that ``expression`` is, as soon as it is not empty."""
+    with trio.fail_after(30):
+        while True:
+            answer = await client.get("/api/v1/query", params={"query": expression})
+            assert answer.status_code == 200, answer.text
+            result: list[dict[str, Any]] = answer.json()["data"]["result"]
+            if result:
+                return result
+            await trio.sleep(0.1)
+
+
+async def number(client: httpx2.AsyncClient, expression: str) -> float:
+    """The one value that ``expression`` has."""
+    (only,) = await query(client, expression)
+    return float(only["value"][1])
+
+
+def sample_names(metric: Metric) -> set[str]:
+    if metric.kind != "histogram":
+        return {metric.name}
+    return {f"{metric.name}_{suffix}" for suffix in ("bucket", "sum", "count")}
+
+
+async def test_prometheus_reads_the_whole_catalog_in_both_formats(
+    prometheus: StartPrometheus, exposed: str
+) -> None:
+    client = await prometheus({"openmetrics": f"{exposed}/metrics", "text": f"{exposed}/text"})
+    for job in ("openmetrics", "text"):
+        assert await number(client, f'min_over_time(up{{job="{job}"}}[1m])') == 1.0
+        await finds_every_metric(client, job)
+        await knows_every_type(client, job)
+        await reads_the_numbers_that_were_counted(client, job)
+        await a_series_that_never_moved_has_a_rate_of_zero(client, job)
+
+
+async def finds_every_metric(client: httpx2.AsyncClient, job: str) -> None:
+    found = await query(client, f'count by (__name__) ({{job="{job}"}})')
+    names = {each["metric"]["__name__"] for each in found}
+    own = {name for name in names if name != "up" and not name.startswith("scrape_")}
+    assert own == set().union(*map(sample_names, ALL.values()))
+
+
+async def knows_every_type(client: httpx2.AsyncClient, job: str) -> None:
+    answer = await client.get(
+        "/api/v1/targets/metadata", params={"match_target": f'{{job="{job}"}}'}
+    )
+    types = {each["metric"]: each["type"] for each in answer.json()["data"]}
+    # OpenMetrics names a counter's family without its suffix.
+    suffix = "_total" if job == "openmetrics" else ""
+    declared = {name.removesuffix(suffix): metric.kind for name, metric in ALL.items()}
+    assert types == declared
+
+
+async def reads_the_numbers_that_were_counted(client: httpx2.AsyncClient, job: str) -> None:
+    requests = f'sse_requests_total{{job="{job}",status="success",model="gpt-4"}}'
+    assert await number(client, requests) == 3
+    chunks = f'sse_chunks_streamed_total{{job="{job}",provider="openai"}}'
+    assert await number(client, chunks) == 21
+    duration = f'sse_request_duration_seconds_bucket{{job="{job}",stage="total"}}'
+    assert 2.5 < await number(client, f"histogram_quantile(0.5, sum by (le) ({duration}))") <= 5.0
+
+
+async def a_series_that_never_moved_has_a_rate_of_zero(
+    client: httpx2.AsyncClient, job: str
+) -> None:
+    assert await number(client, f'sum(rate(sse_errors_total{{job="{job}"}}[1m]))') == 0.0
+
+
+def test_promtool_has_nothing_to_say_about_our_metrics(tally: Tally) -> None:
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=render(tally, openmetrics=False),
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
