@@ -1,0 +1,110 @@
+"""What the connections of one server share: settings, counts, and whether it is shutting down."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .edge_settings import EdgeSettings
+from .refusals import Refused
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+logger = logging.getLogger("sluice.edge")
+
+
+class EdgeCounts(msgspec.Struct):
+    """Counted since the start. Handed in, they outlive a server."""
+
+    accepted: int = 0
+    turned_away: int = 0
+    """Connections over the limit."""
+    requests: int = 0
+    refused: dict[int, int] = msgspec.field(default_factory=dict)
+    """Requests that the edge itself refused, by status."""
+    crashed: int = 0
+    """Requests on which the application failed."""
+
+
+class EdgeStatistics(msgspec.Struct, frozen=True):
+    """A snapshot of one server."""
+
+    open: int
+    accepted: int
+    turned_away: int
+    requests: int
+    refused: dict[int, int]
+    crashed: int
+    draining: bool
+
+
+class EdgeState:
+    """One server's connections and what they share.
+
+    Args:
+        settings: of the server.
+        counts: where to count, if that shall outlive the server.
+        on_refused: told of each request that the edge refuses; must not block.
+    """
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        counts: EdgeCounts | None = None,
+        on_refused: Callable[[Refused], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.counts = counts or EdgeCounts()
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self._on_refused = on_refused
+
+    def keeps_alive(self) -> bool:
+        """Whether connections may go on after the response they are at."""
+        return not self.draining
+
+    def has_room(self) -> bool:
+        """Whether another connection may be open."""
+        return len(self.connections) < self.settings.max_connections
+
+    def drain(self) -> None:
+        """Close what is idle; let what is not say that its response is the last."""
+        self.draining = True
+        for connection in tuple(self.connections):
+            connection.close_idle()
+
+    def reap(self, now: float) -> None:
+        """Have every connection end what nobody waits for."""
+        for connection in tuple(self.connections):
+            connection.reap(now)
+
+    def note_refusal(self, refused: Refused) -> None:
+        """Count a request that goes no further."""
+        by_status = self.counts.refused
+        by_status[refused.status] = by_status.get(refused.status, 0) + 1
+        if self._on_refused is not None:
+            self._on_refused(refused)
+
+    def note_crash(self, error: Exception | None, scope: Mapping[str, Any]) -> None:
+        """Count and log a request on which the application failed. No header, no body."""
+        self.counts.crashed += 1
+        logger.error(
+            "the application failed on %s %s", scope["method"], scope["path"], exc_info=error
+        )
+
+    def statistics(self) -> EdgeStatistics:
+        """A snapshot."""
+        counts = self.counts
+        return EdgeStatistics(
+            len(self.connections),
+            counts.accepted,
+            counts.turned_away,
+            counts.requests,
+            dict(counts.refused),
+            counts.crashed,
+            self.draining,
+        )

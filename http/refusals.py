@@ -1,0 +1,90 @@
+"""Requests that the edge itself refuses: a status, a stable word, a sentence.
+
+Whoever is refused gets a small JSON body in OpenAI's style, whatever it asked for, because
+its route is not known yet, and a closed connection, because its framing is not either.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Refused(Exception):  # noqa: N818 -- what happened to the request; it is no error of ours
+    """A request that goes no further. ``code`` is for programs, ``message`` for people."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+    def __repr__(self) -> str:
+        return f"Refused({self.status}, {self.code}: {self.message})"
+
+    def body(self) -> bytes:
+        """The JSON that tells the client."""
+        kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        return _encode(
+            {
+                "error": {
+                    "message": self.message,
+                    "type": kind,
+                    "param": None,
+                    "code": self.code,
+                }
+            }
+        )
+
+
+def bad_request(message: str) -> Refused:
+    """400: what came is not HTTP/1.1, or is not safe to read as such."""
+    return Refused(400, "bad_request", message)
+
+
+def too_slow(part: str) -> Refused:
+    """408: ``part`` of the request did not arrive in time."""
+    return Refused(408, "request_timeout", f"The request's {part} did not arrive in time.")
+
+
+def body_too_large(limit: int) -> Refused:
+    """413: the body is, or says that it is, over the limit."""
+    return Refused(413, "body_too_large", f"The request's body is over {limit} bytes.")
+
+
+def url_too_long(limit: int) -> Refused:
+    """414: the request's target is over the limit."""
+    return Refused(414, "url_too_long", f"The request's URL is over {limit} bytes.")
+
+
+def expectation_failed() -> Refused:
+    """417: something other than 100-continue is expected of us (RFC 9110, 10.1.1)."""
+    return Refused(417, "expectation_failed", "Only 'Expect: 100-continue' can be met.")
+
+
+def head_too_large(message: str) -> Refused:
+    """431: the head is over a limit."""
+    return Refused(431, "head_too_large", message)
+
+
+def not_implemented(message: str) -> Refused:
+    """501: a method or coding that no route of ours has."""
+    return Refused(501, "not_implemented", message)
+
+
+def wrong_version() -> Refused:
+    """505: neither HTTP/1.1 nor HTTP/1.0."""
+    return Refused(505, "http_version", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+
+
+def application_failed() -> Refused:
+    """500: the application ended without an answer."""
+    return Refused(500, "internal_error", "The service failed to answer this request.")
+
+
+def too_many_connections() -> Refused:
+    """503: as many connections are open as may be."""
+    return Refused(503, "too_many_connections", "Too many connections are open. Try again.")

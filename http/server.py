@@ -1,0 +1,209 @@
+"""The server: Hypercorn's, with our HTTP/1.1 in it.
+
+`serve` is all there is to it. Hypercorn does sockets, TLS, lifespan and shutdown; what it does
+with one accepted connection is replaced. It has no hook for that, so `_worker_serve` is a copy
+of its function that sees our name in place of its ``TCPServer``: nothing global is changed.
+The version is pinned, and checked, because of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import logging
+import socket
+import types
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import hypercorn.trio.run
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config, Sockets
+from hypercorn.utils import parse_socket_addr
+
+from sluice.actors.pump import Watcher
+
+from .connection import Connection
+from .edge_settings import EdgeSettings
+from .edge_state import EdgeState
+from .exchange import App, Scope
+from .refusals import too_many_connections
+from .response_head import refusal
+from .tls_wire import TLSWire
+from .wire import SocketWire
+
+HYPERCORN = "0.18.0"
+"""The version whose `worker_serve` is known to take another ``TCPServer``."""
+
+REAP_SHARE = 8
+"""Idle connections are looked at this often per ``keepalive_timeout``, at least every second."""
+
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
+def bind(addresses: Sequence[str], backlog: int) -> list[socket.socket]:
+    """Listening sockets for ``host:port``, ``unix:path`` or ``fd://N``. Raises `OSError`."""
+    config = Config()
+    config.bind = list(addresses)
+    sockets = config.create_sockets().insecure_sockets
+    for sock in sockets:
+        sock.listen(backlog)
+    return sockets
+
+
+async def serve(
+    app: App,
+    sockets: Sequence[socket.socket],
+    settings: EdgeSettings,
+    watcher: Watcher,
+    *,
+    state: EdgeState | None = None,
+    shutdown_trigger: Callable[[], Awaitable[None]] | None = None,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve ``app`` on ``sockets`` (listening, non-blocking; closed with the server).
+
+    Started with the addresses it serves at. Returns when ``shutdown_trigger`` did and every
+    response has ended, or was cut after ``settings.drain`` seconds. The application's
+    ``lifespan`` is run around it.
+
+    ``state`` is what the connections share; a caller that wants to look at it, or count beyond
+    this server, makes it.
+    """
+    state = state or EdgeState(settings)
+    config = _configuration(settings)
+    listening = list(sockets)
+    bound = Sockets(listening, [], []) if settings.tls else Sockets([], listening, [])
+    run = functools.partial(
+        _worker_serve(_Edge(app, state, watcher), settings),
+        ASGIWrapper(cast("Any", app)),
+        config,
+        sockets=bound,
+        shutdown_trigger=functools.partial(_drain_when, shutdown_trigger, state),
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_reap, state)
+        async with trio.open_nursery() as serving:
+            task_status.started(await serving.start(run))
+        nursery.cancel_scope.cancel()
+
+
+class _Edge:
+    """Called by Hypercorn with each accepted connection, in place of its ``TCPServer``."""
+
+    def __init__(self, app: App, state: EdgeState, watcher: Watcher) -> None:
+        self._app = app
+        self._state = state
+        self._watcher = watcher
+
+    async def __call__(
+        self,
+        app: object,  # noqa: ARG002 -- Hypercorn's signature
+        config: Config,  # noqa: ARG002
+        context: object,  # noqa: ARG002
+        asgi_state: dict[str, Any],
+        stream: Stream,
+    ) -> None:
+        self._state.counts.accepted += 1
+        if isinstance(stream, trio.SSLStream):
+            await self._serve_tls(stream, asgi_state)
+            return
+        base = _base_scope(stream.socket, "http")
+        # Taken out of trio's socket, whose methods all pass the scheduler.
+        sock = socket.socket(fileno=stream.socket.detach())
+        wire = SocketWire(sock, self._watcher)
+        if base is None:
+            wire.abort()
+        elif not self._state.has_room():
+            self._turn_away(wire)
+        else:
+            await Connection(self._app, self._state, wire, base, asgi_state).run()
+
+    async def _serve_tls(
+        self, stream: trio.SSLStream[trio.SocketStream], asgi_state: dict[str, Any]
+    ) -> None:
+        base = _base_scope(stream.transport_stream.socket, "https")
+        if base is None or not self._state.has_room():
+            self._state.counts.turned_away += 1
+            return
+        try:
+            with trio.fail_after(self._state.settings.handshake_timeout):
+                await stream.do_handshake()
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            return
+        wire = TLSWire(stream)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wire.read_ahead)
+            await Connection(self._app, self._state, wire, base, asgi_state).run()
+            nursery.cancel_scope.cancel()
+
+    def _turn_away(self, wire: SocketWire) -> None:
+        """Say 503 and close, without waiting for anything: there is no room to wait in."""
+        self._state.counts.turned_away += 1
+        refused = too_many_connections()
+        self._state.note_refusal(refused)
+        wire.look()  # unread bytes would make the close a reset
+        if not wire.left:
+            wire.send_nowait(refusal(refused))
+        wire.abort()
+
+
+def _base_scope(sock: trio.socket.SocketType, scheme: str) -> Scope | None:
+    """What all scopes of a connection share; None if its client has already gone."""
+    try:
+        return {
+            "scheme": scheme,
+            "client": parse_socket_addr(sock.family, sock.getpeername()),
+            "server": parse_socket_addr(sock.family, sock.getsockname()),
+        }
+    except OSError:
+        return None
+
+
+def _worker_serve(edge: _Edge, settings: EdgeSettings) -> Callable[..., Awaitable[None]]:
+    """Hypercorn's `worker_serve`, or a copy of it that hands connections to ``edge``."""
+    original = hypercorn.trio.run.worker_serve
+    if settings.http1 == "hypercorn":
+        return original
+    version = importlib.metadata.version("hypercorn")
+    if version != HYPERCORN or "TCPServer" not in original.__code__.co_names:
+        raise RuntimeError(f"our HTTP/1.1 fits Hypercorn {HYPERCORN}, and {version} is installed")
+    names = {**original.__globals__, "TCPServer": edge}
+    copy = types.FunctionType(original.__code__, names, original.__name__)
+    copy.__kwdefaults__ = original.__kwdefaults__
+    return copy
+
+
+def _configuration(settings: EdgeSettings) -> Config:
+    """Hypercorn's configuration. Where it has a limit of ours, for its own protocol too."""
+    config = Config()
+    config.errorlog = logging.getLogger("sluice.edge")  # a name would make it write to stderr
+    config.accesslog = None
+    config.include_server_header = False
+    config.alpn_protocols = ["http/1.1"]
+    config.graceful_timeout = settings.drain
+    config.backlog = settings.backlog
+    config.keep_alive_timeout = settings.keepalive_timeout
+    config.h11_max_incomplete_size = settings.head_limit
+    config.ssl_handshake_timeout = settings.handshake_timeout
+    config.certfile = settings.certfile
+    config.keyfile = settings.keyfile
+    return config
+
+
+async def _reap(state: EdgeState) -> None:
+    interval = min(1.0, state.settings.keepalive_timeout / REAP_SHARE)
+    while True:
+        await trio.sleep(interval)
+        state.reap(trio.current_time())
+
+
+async def _drain_when(
+    shutdown_trigger: Callable[[], Awaitable[None]] | None, state: EdgeState
+) -> None:
+    if shutdown_trigger is None:
+        await trio.sleep_forever()
+    else:
+        await shutdown_trigger()
+    state.drain()
