@@ -12,10 +12,11 @@ from .dial import Origin, dial
 from .pool import IdlePool
 from .response import ResponseHead
 from .tls import client_context
-from .transport import CONNECTION, Http1Transport, Pool
+from .transport import CONNECTION, HEAD, Http1Transport, Pool, origin_of
 
 __all__ = [
     "CONNECTION",
+    "HEAD",
     "Http1Transport",
     "IdlePool",
     "Origin",
@@ -24,4 +25,5 @@ __all__ = [
     "UpstreamConnection",
     "client_context",
     "dial",
+    "origin_of",
 ]

@@ -7,6 +7,7 @@ provider, and those at the bottom grow old and go when load falls.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 C = TypeVar("C")
@@ -52,9 +53,11 @@ class IdlePool(Generic[C]):
             expired.append(self._idle.popleft()[1])
         return expired
 
-    def next_expiry(self) -> float | None:
-        """When `expire` has something to return; None if nothing idles."""
-        return self._idle[0][0] if self._idle else None
+    def discard(self, is_useless: Callable[[C], bool]) -> list[C]:
+        """Those that ``is_useless`` says so of, taken out."""
+        useless = {id(each): each for _, each in self._idle if is_useless(each)}
+        self._idle = deque(entry for entry in self._idle if id(entry[1]) not in useless)
+        return list(useless.values())
 
     def clear(self) -> list[C]:
         """All of them, taken out."""

@@ -23,13 +23,21 @@ from .tls import client_context
 CONNECTION: Final = "sluice.connection"
 """The key of the leased connection in a response's ``extensions``."""
 
+HEAD: Final = "sluice.head"
+"""The key of the `ResponseHead`, for callers to whom httpx2's headers are too dear."""
+
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds, for requests that do not say (httpx2's default)."""
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
-_OURS: Final = frozenset((b"accept-encoding", b"connection", b"te", b"upgrade"))
-"""Headers of the hop, which nobody above decides."""
+_OURS: Final = frozenset((
+    b"accept-encoding", b"connection", b"content-length", b"te", b"transfer-encoding", b"upgrade"
+))  # fmt: skip
+"""Headers of the hop, which nobody above decides: bodies are counted, never chunked."""
+
+_WITH_BODY: Final = frozenset(("POST", "PUT", "PATCH"))
+"""Methods of which a length is expected even of nothing (RFC 9110, 8.6)."""
 
 _ERRORS: Final[dict[str, type[httpx2.TransportError]]] = {
     "refused": httpx2.ConnectError,
@@ -85,14 +93,15 @@ class Http1Transport(httpx2.AsyncBaseTransport):
         self._make_context = context
         self._context: ssl.SSLContext | None = None
         self._connect_timeout = connect_timeout
-        self._targets: dict[httpx2.URL, tuple[Origin, bytes]] = {}
+        self.dials = 0
+        """Connections asked for."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The response, as soon as its head is there; closing it returns the connection.
 
         Raises `httpx2.TransportError`, whose cause is the `UpstreamFault`.
         """
-        origin = _origin(request.url)
+        origin = origin_of(request.url)
         data = await _serialize(request)
         try:
             connection, head = await self._exchange(request, origin, data)
@@ -102,7 +111,7 @@ class Http1Transport(httpx2.AsyncBaseTransport):
             head.status,
             headers=head.headers,
             stream=_Body(connection, origin, self._pool),
-            extensions={CONNECTION: connection, "http_version": b"HTTP/1.1"},
+            extensions={CONNECTION: connection, HEAD: head, "http_version": b"HTTP/1.1"},
         )
 
     async def _exchange(
@@ -127,6 +136,7 @@ class Http1Transport(httpx2.AsyncBaseTransport):
         if origin.secure and self._context is None:
             self._context = self._make_context()
         timeout = request.extensions.get("timeout", {}).get("connect")
+        self.dials += 1
         return await dial(
             origin, self._context, self._connect_timeout if timeout is None else timeout
         )
@@ -181,7 +191,7 @@ def _as_httpx(fault: UpstreamFault) -> httpx2.TransportError:
     return _ERRORS.get(fault.reason, httpx2.ReadError)(str(fault))
 
 
-def _origin(url: httpx2.URL) -> Origin:
+def origin_of(url: httpx2.URL) -> Origin:
     """Where ``url`` is; `httpx2.UnsupportedProtocol` for what is neither http nor https."""
     port = _DEFAULT_PORTS.get(url.scheme)
     if port is None or not url.host:
@@ -200,6 +210,8 @@ async def _serialize(request: httpx2.Request) -> bytes:
         if name.lower() not in _OURS
     ]
     lines.append(b"Accept-Encoding: identity")
+    if body or request.method in _WITH_BODY:
+        lines.append(b"Content-Length: %d" % len(body))
     head = b"\r\n".join(lines)
     if head.count(b"\r") != len(lines) - 1 or head.count(b"\n") != len(lines) - 1 or b"\0" in head:
         raise httpx2.LocalProtocolError("a header with a line end or a NUL")

@@ -1,0 +1,259 @@
+"""Calling a provider: our own request, a connection of its actor's or a new one, the answer's head.
+
+Promises:
+
+* An actor that is down, restarting, paused or slow costs a request `CHECKOUT_TIMEOUT` seconds at
+  most, and then a connection of its own making; never the request.
+* The provider sees our own headers only: nothing of the client's reaches it but the body.
+* What fails is an `UpstreamFault`, whatever it was below.
+"""
+
+from __future__ import annotations
+
+import time
+from importlib import metadata
+from typing import Final, NoReturn
+
+import httpx2
+import msgspec
+
+from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull, Ref
+
+from .failures import UpstreamFault
+from .provider_actor import CheckIn, Checkout, Lease, Provider, ProviderStatistics, Settle
+from .settings import ProviderSettings, Timeouts
+from .upstream import (
+    CONNECTION,
+    HEAD,
+    Http1Transport,
+    Origin,
+    ResponseHead,
+    UpstreamConnection,
+    client_context,
+    origin_of,
+)
+from .upstream.fields import media_type, retry_after
+
+__all__ = ["Call", "ClientStatistics", "Provider", "ProviderClient", "ProviderStatistics"]
+
+CHECKOUT_TIMEOUT: Final = 0.05
+"""Seconds to wait for an idle connection: what a new one costs over a continent."""
+
+ERROR_BODY_LIMIT: Final = 64 * 1024
+"""Bytes read of an answer that is an error."""
+
+
+class Call:
+    """A provider's answer, its head read. Its connection belongs to the caller until `done`."""
+
+    __slots__ = ("connection", "head", "over")
+
+    def __init__(self, head: ResponseHead, connection: UpstreamConnection) -> None:
+        self.head = head
+        self.connection = connection
+        self.over = False
+        """`ProviderClient.done` was called."""
+
+    def __repr__(self) -> str:
+        return f"<Call {self.status} {self.connection!r}>"
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self.head.status
+
+    @property
+    def content_type(self) -> str:
+        """The media type, without parameters, in lower case; empty if there is none."""
+        return media_type(self.head.get(b"content-type"))
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds, if the provider said so."""
+        value = self.head.get(b"retry-after")
+        return retry_after(value, time.time()) if value else None
+
+    async def read_error_body(self) -> bytes:
+        """The body, as far as it came, `ERROR_BODY_LIMIT` bytes at most. Raises nothing."""
+        parts: list[bytes] = []
+        room = ERROR_BODY_LIMIT
+        try:
+            while room > 0 and not self.connection.complete:
+                parts.append(await self.connection.receive())
+                room -= len(parts[-1])
+        except UpstreamFault:
+            pass  # an error that is cut short is an error still
+        return b"".join(parts)[:ERROR_BODY_LIMIT]
+
+
+class ClientStatistics(msgspec.Struct, frozen=True):
+    """A snapshot of a `ProviderClient`."""
+
+    open_calls: int
+    calls: int
+    dials: int
+
+
+class ProviderClient:
+    """Calls one provider. Built once a provider, outlives every incarnation of its actor.
+
+    Args:
+        settings: where it is, and how we identify ourselves to it.
+        ref: its actor, which keeps the idle connections.
+
+    Raises:
+        ValueError: the URL or the key cannot be sent.
+    """
+
+    def __init__(self, settings: ProviderSettings, ref: Ref) -> None:
+        self.name = settings.name
+        self._leases = _Leases(ref)
+        self._transport = Http1Transport(
+            self._leases, context=lambda: client_context(settings.ca_file)
+        )
+        self._url = _completions(settings.base_url)
+        self._streamed = _headers(settings, "text/event-stream")
+        self._whole = _headers(settings, "application/json")
+        self._open = self._calls = 0
+
+    def __repr__(self) -> str:
+        return f"<ProviderClient {self.name} {self._open} open>"
+
+    async def call(self, body: bytes, *, streamed: bool, timeouts: Timeouts) -> Call:
+        """Send ``body``, a chat completion request in JSON; returns when the head is there.
+
+        Of ``timeouts`` it keeps ``connect``; the others are the caller's. Give the result to
+        `done` on every path. Raises `UpstreamFault`.
+        """
+        request = httpx2.Request(
+            "POST",
+            self._url,
+            headers=self._streamed if streamed else self._whole,
+            stream=httpx2.ByteStream(body),
+            extensions={"timeout": {"connect": timeouts.connect}},
+        )
+        try:
+            response = await self._transport.handle_async_request(request)
+        except httpx2.TransportError as error:
+            _raise_fault(error)
+        self._calls += 1
+        call = Call(response.extensions[HEAD], response.extensions[CONNECTION])
+        if call.head.get(b"content-encoding") not in {b"", b"identity"}:
+            call.connection.close()
+            raise UpstreamFault("protocol", "a content coding that was not asked for")
+        self._open += 1
+        return call
+
+    def done(self, call: Call, *, well: bool = False) -> None:
+        """Give the call's connection back if it can be used again, else close it, now. Idempotent.
+
+        ``well``: the answer is over by its own words; if the end of its framing has not come yet,
+        it is waited for elsewhere, so that the connection is not lost for a few bytes.
+        """
+        if call.over:
+            return
+        call.over = True
+        self._open -= 1
+        connection = call.connection
+        if not connection.complete and not connection.closed:
+            drain(connection)
+        if connection.reusable:
+            self._leases.give_back(CheckIn(connection))
+        elif well and not (connection.complete or connection.closed):
+            self._leases.give_back(Settle(connection))
+        else:
+            connection.close()
+
+    def statistics(self) -> ClientStatistics:
+        """A snapshot."""
+        return ClientStatistics(self._open, self._calls, self._transport.dials)
+
+
+class _Leases:
+    """The provider's actor, as the transport's pool."""
+
+    __slots__ = ("_ref",)
+
+    def __init__(self, ref: Ref) -> None:
+        self._ref = ref
+
+    async def checkout(self, origin: Origin) -> UpstreamConnection | None:
+        """An idle connection; None if there is none, or if the actor cannot say so in time.
+
+        A provider has one origin only.
+        """
+        lease = Lease()
+        try:
+            await self._ref.ask(Checkout(lease), timeout=CHECKOUT_TIMEOUT)
+        except (ActorCrashed, ActorStopped, AskTimeout, MailboxFull):
+            pass
+        except BaseException:
+            if lease.connection is not None:
+                self.checkin(origin, lease.connection)
+            raise
+        finally:
+            lease.withdrawn = True
+        return lease.connection
+
+    def checkin(self, origin: Origin, connection: UpstreamConnection) -> None:  # noqa: ARG002 -- likewise
+        """Take back one that may be used again."""
+        self.give_back(CheckIn(connection))
+
+    def give_back(self, message: CheckIn | Settle) -> None:
+        """Tell the actor; a connection that it has no room for is closed."""
+        try:
+            self._ref.tell_nowait(message)
+        except (ActorStopped, MailboxFull):
+            message.connection.close()
+
+
+def drain(connection: UpstreamConnection) -> None:
+    """Read what has come already: mostly the end of the framing, behind the end of the answer."""
+    try:
+        while not connection.complete and not connection.receive_nowait():
+            pass
+    except (BlockingIOError, UpstreamFault):
+        return
+
+
+def _raise_fault(error: httpx2.TransportError) -> NoReturn:
+    """The taxonomy is ours again on this side of httpx2."""
+    if isinstance(error.__cause__, UpstreamFault):
+        raise error.__cause__
+    raise UpstreamFault("protocol", str(error)) from error
+
+
+def _completions(base_url: str) -> httpx2.URL:
+    """The route of chat completions below ``base_url``; a query there stays."""
+    try:
+        url = httpx2.URL(base_url)
+        origin_of(url)
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+        raise ValueError(f"{base_url!r} is no URL that can be called: {error}") from error
+    return url.copy_with(path=url.path.rstrip("/") + "/chat/completions")
+
+
+def _headers(settings: ProviderSettings, accept: str) -> httpx2.Headers:
+    """All that the provider gets to see of us; the transport adds what HTTP needs."""
+    headers = {
+        "Host": httpx2.URL(settings.base_url).netloc.decode("ascii"),
+        "Content-Type": "application/json",
+        "Accept": accept,
+        "User-Agent": f"sluice/{_version()}",
+    }
+    if settings.api_key is not None:
+        headers["Authorization"] = f"Bearer {_key(settings.api_key.value)}"
+    return httpx2.Headers(headers)
+
+
+def _key(value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("an API key holds characters that no header can carry")
+    return value
+
+
+def _version() -> str:
+    try:
+        return metadata.version("sluice-sse")
+    except metadata.PackageNotFoundError:
+        return "0"
