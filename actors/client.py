@@ -33,7 +33,9 @@ class Client(Protocol):
     def send_nowait(self, data: bytes) -> int:
         """Write what the socket takes of ``data`` (already framed) at once; 0 when it is full.
 
-        Only after the first `send` has returned, only if `direct`. Raises `ClientLeft`.
+        Only if `direct`. A head that has not left yet goes before it, in the same write, and
+        does not count; a head of which only a part was taken is kept for the next call.
+        Raises `ClientLeft`.
         """
 
     async def send(self, data: bytes, timeout: float) -> None:
@@ -42,6 +44,11 @@ class Client(Protocol):
         ``timeout`` bounds each wait for the socket to take a byte. Raises `ClientLeft`,
         `ClientStalled`.
         """
+
+    async def respond(
+        self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, timeout: float
+    ) -> None:
+        """A whole response at once, with its ``content-length``; instead of `start` … `end`."""
 
     async def end(self, data: bytes, timeout: float) -> None:
         """`send` ``data`` (framed, may be empty) and the end of the body, in one write."""

@@ -25,7 +25,7 @@ import msgspec
 import trio
 
 BATCH = 64
-"""Events a turn: nginx takes 512, libuv 1024; ours are dearer, and a turn blocks all other tasks."""
+"""Events a turn: nginx takes 512, libuv 1024; ours are dearer, and a turn blocks all tasks."""
 
 TURN = 0.001
 """Seconds a turn."""
@@ -100,7 +100,9 @@ class Source:
 
     __slots__ = ("on_lost", "on_ready")
 
-    def __init__(self, on_ready: Callable[[], None], on_lost: Callable[[], None] | None) -> None:
+    def __init__(
+        self, on_ready: Callable[[], None], on_lost: Callable[[BaseException | None], None] | None
+    ) -> None:
         self.on_ready = on_ready
         self.on_lost = on_lost
 
@@ -147,14 +149,21 @@ class Pump:
         )
 
     def add(
-        self, fd: int, on_ready: Callable[[], None], on_lost: Callable[[], None] | None = None
+        self,
+        fd: int,
+        on_ready: Callable[[], None],
+        on_lost: Callable[[BaseException | None], None] | None = None,
     ) -> None:
-        """Call ``on_ready`` while ``fd`` is ready; ``on_lost``, once, if a fault ends that."""
+        """Call ``on_ready`` while ``fd`` is ready, until `remove` or a fault.
+
+        ``on_lost`` is then called once: with what ``on_ready`` raised, or with None when the
+        fault was the pump's.
+        """
         if self._alive:
             self._poller.register(fd)
             self._sources[fd] = Source(on_ready, on_lost)
         elif on_lost is not None:
-            on_lost()
+            on_lost(None)
 
     def remove(self, fd: int) -> None:
         """Forget ``fd``. Idempotent."""
@@ -198,7 +207,7 @@ class Pump:
         if self._sources.get(fd) is source:
             self.remove(fd)
         if source.on_lost is not None:
-            source.on_lost()
+            source.on_lost(fault)
 
     def _recover(self, fault: Exception) -> None:
         self._tell(fault)
@@ -209,7 +218,7 @@ class Pump:
                 self._poller.register(fd)
             else:
                 del self._sources[fd]
-                source.on_lost()
+                source.on_lost(None)
 
     def _die(self) -> None:
         self._alive = False
@@ -217,7 +226,7 @@ class Pump:
         sources, self._sources = self._sources, {}
         for source in sources.values():
             if source.on_lost is not None:
-                source.on_lost()
+                source.on_lost(None)
 
     def _tell(self, fault: Exception) -> None:
         self._faults += 1

@@ -1,0 +1,115 @@
+"""The connection manager: grants the slots of this replica, and takes them back.
+
+Promises:
+
+* No more than ``limit`` streams hold a slot; the next one is refused with a time to come back.
+* A slot is given back once, whatever path its stream took.
+* A new incarnation asks the streams what they hold, and grants nothing until it knows: a
+  restart neither loses a slot nor grants one twice.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from sluice.engine import Actor, ActorStopped, Mailbox, Message, handler
+
+from .metrics import SetGauge
+from .settings import ConnectionSettings
+from .slots import Slots
+from .telling import mention
+
+RETRY_AFTER = 1.0
+"""Seconds after which one who was refused may find a slot: most streams end within a few."""
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """The stream holds a slot until it gives it back."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """All slots are taken."""
+
+    retry_after: float
+
+
+class SlotsInUse(msgspec.Struct, frozen=True):
+    """A snapshot."""
+
+    active: int
+    limit: int
+    soft_limit: int
+    above_soft_limit: bool
+    refused: int
+
+
+class Acquire(Message[Granted | Refused], frozen=True):
+    """A slot for ``stream``. Idempotent."""
+
+    stream: str
+
+
+class Release(Message[None], frozen=True):
+    """``stream`` needs its slot no more. Idempotent; harmless for one that never had any."""
+
+    stream: str
+
+
+class Count(Message[SlotsInUse], frozen=True):
+    """How many slots are taken."""
+
+
+class Held(Message[tuple[str, ...]], frozen=True):
+    """Asked of the streams by a new incarnation: the streams that hold a slot."""
+
+
+class Connections(Actor):
+    """The actor ``connections``."""
+
+    mailbox = Mailbox(capacity=16384)
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._slots = Slots(settings.limit, settings.soft_ratio)
+        self._refused = 0
+
+    async def on_start(self) -> None:
+        """Learn what is held. At the very first start nothing is."""
+        if self.context.incarnation > 1:
+            try:
+                held = await self.context.ref("streams").ask(Held(), timeout=2.0)
+            except ActorStopped:
+                held = ()
+            self._slots.adopt(held)
+        self._tell_gauges()
+
+    @handler
+    def acquire(self, message: Acquire) -> Granted | Refused:
+        """Grant or refuse."""
+        if not self._slots.take(message.stream):
+            self._refused += 1
+            return Refused(RETRY_AFTER)
+        self._tell_gauges()
+        return Granted()
+
+    @handler
+    def release(self, message: Release) -> None:
+        """Take back."""
+        if self._slots.give_back(message.stream):
+            self._tell_gauges()
+
+    @handler
+    def count(self, _message: Count) -> SlotsInUse:
+        """A snapshot."""
+        return self.statistics()
+
+    def statistics(self) -> SlotsInUse:
+        """A snapshot."""
+        slots = self._slots
+        return SlotsInUse(
+            len(slots), slots.limit, slots.soft_limit, slots.above_soft_limit, self._refused
+        )
+
+    def _tell_gauges(self) -> None:
+
+        gauge = SetGauge("sse_active_connections", (), float(len(self._slots)))
+        mention(self.context.ref("metrics"), gauge)

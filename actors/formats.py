@@ -1,0 +1,105 @@
+"""What the relay needs of a wire format: of the provider's side, and of the client's.
+
+Between the two stands `Chunk`, in the words of OpenAI's chat completion chunks, because
+that is what most of the field speaks. Both sides are pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from .failures import Failure
+
+
+class Delta(msgspec.Struct):
+    """What one choice adds. Fields that we only pass on are not read."""
+
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is content, reasoning, a refusal or a part of a tool call in it."""
+        return bool(
+            self.content
+            or self.reasoning_content
+            or self.reasoning
+            or self.refusal
+            or self.tool_calls
+            or self.function_call
+        )
+
+
+class Choice(msgspec.Struct):
+    """One of the ``n`` answers."""
+
+    index: int = 0
+    delta: Delta = msgspec.field(default_factory=Delta)
+    finish_reason: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    """One piece of an answer, as far as we read it."""
+
+    choices: list[Choice] = msgspec.field(default_factory=list)
+    usage: Any = msgspec.UNSET
+    """An object; None where the provider wrote ``null``, UNSET where it wrote nothing."""
+    error: Any = None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether the wait for the first content ends with it."""
+        return any(choice.finish_reason or choice.delta.says_something for choice in self.choices)
+
+
+class Event(NamedTuple):
+    """One event for a client, without its ``id``, which the relay gives."""
+
+    data: bytes
+    name: bytes = b""
+
+
+class ProviderFormat(Protocol):
+    """How a provider speaks."""
+
+    name: str
+
+    def is_end(self, data: bytes) -> bool:
+        """Whether an event with ``data`` is the format's end marker."""
+
+    def read(self, data: bytes) -> Chunk:
+        """The chunk in ``data``. Raises `Failure` for garbage, and for an error told in-band."""
+
+    def check_whole(self, body: bytes) -> bytes:
+        """``body``, a whole answer, or what the client is owed of it. Raises `Failure`."""
+
+
+class ClientFormat(Protocol):
+    """How a client is spoken to."""
+
+    name: str
+
+    def preamble(self) -> bytes:
+        """SSE text before the first event; empty in most formats."""
+
+    def render(self, data: bytes, chunk: Chunk) -> Sequence[Event]:
+        """The events that a provider's chunk makes: none, one or more."""
+
+    def end(self) -> Sequence[Event]:
+        """The end marker of an answer that is whole."""
+
+    def failure_event(self, failure: Failure) -> Event:
+        """An error after the first byte. No end marker follows it."""
+
+    def whole(self, body: bytes) -> bytes:
+        """The body of a whole answer, made from the provider's."""
+
+    def failure_body(self, failure: Failure) -> bytes:
+        """The JSON body of an error before the first byte."""

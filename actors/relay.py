@@ -1,0 +1,242 @@
+"""A stream's life: from a validated request to a report of how it ended.
+
+`live` is the life of one stream, and reads like the list that it follows:
+
+1. validate: done by the edge, before a `Job` exists; a slot is taken here
+2. cache lookup: comes between the slot and the call
+3. coalesce: likewise
+4. permit: the breaker's, likewise
+5. call the provider: retries and the fallback chain are a loop around `_call`
+6. relay: `_relay`; until something must be decided the pump moves the bytes
+7. rescue: around `_relay`, where a `Failure` after the first byte is caught
+8. end: `_end`, which tells the client, and the report, on every path
+
+An answer ends in exactly one of these ways: its end marker; one error, before or after the
+first byte, without a marker; or a cut connection, when the client itself is gone or stuck.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull, Ref
+
+from .connections import Acquire, Refused, Release
+from .failures import ClientLeft, ClientStalled, Failure, UpstreamFault
+from .metrics import Report
+from .openai import OpenAIProvider
+from .outcome import Ending, outcome_of, report_of
+from .provider import Call
+from .reports import Attempt, Outcome
+from .stream import Stream
+from .telling import mention
+from .upstream_failures import (
+    broken,
+    internal,
+    refused,
+    stopped,
+    too_large,
+    wrong_content_type,
+)
+
+LAST_WORDS = 1.0
+"""Seconds that a client has to take the error of a stream that is being ended."""
+
+WHOLE_BODY = 64 * 1024 * 1024
+"""Bytes of a whole answer that are kept."""
+
+_OPENAI = OpenAIProvider()
+
+
+async def live(stream: Stream) -> None:
+    """The whole life of ``stream``. Raises nothing but `trio.Cancelled`; reports how it ended."""
+    ending: Ending = None
+    stream.client.watch(functools.partial(stream.interrupt, ClientLeft()))
+    try:
+        with stream.scope:
+            async with _slot(stream), _call(stream) as call:
+                await (_relay(stream, call) if stream.job.streamed else _answer(stream, call))
+        ending = stream.interruption if stream.scope.cancelled_caught else None
+    except (Failure, ClientLeft, ClientStalled) as reason:
+        ending = reason
+    except trio.Cancelled:
+        ending = stopped()
+        raise
+    except Exception as fault:  # noqa: BLE001 -- a mistake of ours ends one stream, not the worker
+        stream.services.on_fault(fault)
+        ending = internal("streaming" if stream.head_sent else "provider_call")
+    finally:
+        if ending is not None:
+            with trio.move_on_after(LAST_WORDS, shield=True):
+                await _tell(stream, ending)
+        _report(stream, ending)
+
+
+# -- the slot ----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _slot(stream: Stream) -> AsyncIterator[None]:
+    """Hold one of the replica's slots (``decision 13``). Given back on every path."""
+    connections = stream.services.connections
+    try:
+        await _acquire(stream, connections)
+        stream.holds_slot = True
+        stream.admitted_at = trio.current_time()
+        yield
+    finally:
+        stream.holds_slot = False
+        await _release(stream, connections)
+
+
+async def _acquire(stream: Stream, connections: Ref) -> None:
+    try:
+        try:
+            reply = await connections.ask(Acquire(stream.id))
+        except ActorCrashed:
+            # The next incarnation has nothing of this one's fault, and Acquire is idempotent.
+            reply = await connections.ask(Acquire(stream.id))
+    except (ActorCrashed, ActorStopped, AskTimeout, MailboxFull):
+        raise _no_capacity(503, "overloaded", "The service is overloaded.", 1.0) from None
+    if isinstance(reply, Refused):
+        raise _no_capacity(429, "no_capacity", "All connections are in use.", reply.retry_after)
+
+
+def _no_capacity(status: int, code: str, message: str, retry_after: float) -> Failure:
+    return Failure(
+        "connection_pool_exhausted",
+        "admission",
+        message,
+        status=status,
+        code=code,
+        retry_after=retry_after,
+    )
+
+
+async def _release(stream: Stream, connections: Ref) -> None:
+    """Tell it, also when cancelled; wait for room in the mailbox, but not for ever."""
+    try:
+        connections.tell_nowait(Release(stream.id))
+    except MailboxFull:
+        with trio.move_on_after(5, shield=True):
+            await connections.tell(Release(stream.id))
+    except ActorStopped:
+        pass  # nobody counts any more
+
+
+# -- the call ----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _call(stream: Stream) -> AsyncIterator[Call]:
+    """One attempt: the provider's answer, its status good. Its outcome is told on every path."""
+    job = stream.job
+    provider = stream.services.providers[job.model.provider]
+    stream.called(trio.current_time())
+    call: Call | None = None
+    outcome: Outcome | None = None
+    try:
+        try:
+            call = await provider.call(job.body, streamed=job.streamed, timeouts=job.model.timeouts)
+        except UpstreamFault as fault:
+            raise broken(fault, streaming=stream.head_sent) from fault
+        await stream.leave_company()
+        await _check_head(call, streamed=job.streamed)
+        yield call
+        outcome = "success"
+    except Failure as failure:
+        outcome = outcome_of(failure)
+        raise
+    except (ClientLeft, ClientStalled, trio.Cancelled):
+        outcome = _interrupted(stream)
+        raise
+    finally:
+        stream.call_over()
+        if outcome is not None:
+            stream.attempts.append(Attempt(provider.name, outcome, stream.latency))
+        if call is not None:
+            provider.done(call)
+
+
+async def _check_head(call: Call, *, streamed: bool) -> None:
+    if call.status != 200:
+        raise refused(call.status, call.retry_after, await call.read_error_body())
+    wanted = "text/event-stream" if streamed else "application/json"
+    if call.content_type != wanted:
+        raise wrong_content_type()
+
+
+def _interrupted(stream: Stream) -> Outcome | None:
+    """A provider is judged by what it did, not by its client's or our own end of the stream."""
+    reason = stream.interruption
+    if isinstance(reason, Failure) and reason.error_type == "timeout_error":
+        return "timeout"
+    return "success" if stream.first_content_at is not None else None
+
+
+# -- the relay ---------------------------------------------------------------------------------
+
+
+async def _relay(stream: Stream, call: Call) -> None:
+    """Events, from the first to the end marker. The head goes out with the first of them."""
+    flow = stream.flow_from(call.connection, _OPENAI)
+    while not flow.ended:
+        await flow.next()
+        if flow.client_left:
+            raise ClientLeft
+        if flow.failure is not None:
+            raise flow.failure
+        if flow.pending and not flow.ended:
+            await flow.flush()
+    await flow.finish()
+
+
+async def _answer(stream: Stream, call: Call) -> None:
+    """A whole answer: read, checked, handed on in one piece."""
+    parts: list[bytes] = []
+    room = WHOLE_BODY
+    try:
+        while not call.connection.complete:
+            parts.append(await call.connection.receive())
+            room -= len(parts[-1])
+            if room < 0:
+                raise too_large()
+    except UpstreamFault as fault:
+        raise broken(fault, streaming=False) from fault
+    body = _OPENAI.check_whole(b"".join(parts))
+    stream.whole_at = trio.current_time()
+    stream.call_over()
+    await stream.respond(200, stream.job.format.whole(body), stream.job.model.timeouts.client_write)
+
+
+# -- the end -----------------------------------------------------------------------------------
+
+
+async def _tell(stream: Stream, ending: Ending) -> None:
+    """Tell the client of a failure: a status and a body before the first byte, a frame after it.
+
+    One that cannot be told, for it is gone or stuck or too slow, sees its connection cut.
+    """
+    answered = False
+    try:
+        await stream.leave_company()
+        if isinstance(ending, Failure):
+            await stream.fail(ending, LAST_WORDS)
+            answered = True
+    except (ClientLeft, ClientStalled):
+        pass  # it is told by the cut
+    finally:
+        if not answered:
+            stream.client.abort()
+
+
+def _report(stream: Stream, ending: Ending) -> None:
+    stream.client.unwatch()
+    stream.answered.set()
+    report = report_of(stream, ending, trio.current_time())
+    stream.services.log(report)
+    mention(stream.services.metrics, Report(report))

@@ -1,0 +1,180 @@
+"""The streams of a worker: one task each, beside them the pump and the scan.
+
+Promises:
+
+* A stream's task ends with its stream, and one stream's fault is its own.
+* While it drains it takes no new stream, gives those that run ``drain`` seconds, and then ends
+  each with one honest error.
+* It answers `Held` for a new incarnation of the connection manager.
+* The chunks of a long stream are counted while it runs, not when it ends.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import msgspec
+import trio
+
+from sluice.engine import Actor, Mailbox, handler
+
+from .client import Client
+from .connections import Held
+from .failures import Failure
+from .metrics import ChunksStreamed
+from .provider import ProviderClient
+from .pump import Pump, PumpStatistics
+from .relay import LAST_WORDS, live
+from .reports import RequestReport
+from .scan import Scan
+from .stream import Job, Services, Stream
+from .telling import mention
+from .upstream_failures import stopped
+
+TELL_CHUNKS = 1.0
+"""Seconds between two counts of the chunks of streams that run."""
+
+
+class StreamsStatistics(msgspec.Struct, frozen=True):
+    """A snapshot."""
+
+    live: int
+    draining: bool
+    pump: PumpStatistics
+
+
+class NotAccepting(Exception):  # noqa: N818 -- a state, named as such
+    """There is no incarnation that takes streams: it starts, drains or was stopped."""
+
+
+class StreamService:
+    """What the edge sees of the actor ``streams``: it outlives the actor's incarnations."""
+
+    def __init__(self) -> None:
+        self._take: Callable[[Stream], None] | None = None
+        self._services: Services | None = None
+        self.live: dict[str, Stream] = {}
+
+    @property
+    def accepting(self) -> bool:
+        """Whether `run` would take a stream now."""
+        return self._take is not None
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more streams; give those that run ``seconds``; end what is left honestly."""
+        self.shut()
+        with trio.move_on_after(seconds):
+            await self._until_empty()
+        self.end_all(stopped())
+        with trio.move_on_after(2 * LAST_WORDS):
+            await self._until_empty()
+
+    def end_all(self, failure: Failure) -> None:
+        """End every stream with ``failure``. Synchronous; the tasks do it."""
+        for stream in tuple(self.live.values()):
+            stream.interrupt(failure)
+
+    async def _until_empty(self) -> None:
+        while self.live:
+            await next(iter(self.live.values())).over.wait()
+
+    def open(self, services: Services, take: Callable[[Stream], None]) -> None:
+        """An incarnation is ready: ``take`` starts a stream's task."""
+        self._services, self._take = services, take
+
+    def shut(self) -> None:
+        """Take no more streams."""
+        self._take = None
+
+    async def run(self, job: Job, client: Client) -> None:
+        """Serve ``job``; return when ``client`` has all that it gets. Raises `NotAccepting`."""
+        if self._take is None or self._services is None:
+            raise NotAccepting
+        stream = Stream(secrets.token_hex(16), job, client, self._services)
+        self.live[stream.id] = stream
+        self._take(stream)
+        try:
+            await stream.answered.wait()
+        except trio.Cancelled:
+            stream.interrupt(stopped())
+            raise
+
+
+class Streams(Actor):
+    """The actor ``streams``. It holds connections: a restart drains it."""
+
+    mailbox = Mailbox(capacity=1024)
+
+    def __init__(
+        self,
+        service: StreamService,
+        providers: Mapping[str, ProviderClient],
+        *,
+        pump: Pump,
+        tick: float,
+        drain: float,
+        log: Callable[[RequestReport], None],
+        on_fault: Callable[[BaseException], None],
+    ) -> None:
+        self._service = service
+        self._providers = providers
+        self._pump = pump
+        self._scan = Scan(tick)
+        self._drain = drain
+        self._log = log
+        self._on_fault = on_fault
+
+    async def on_start(self) -> None:
+        """Begin to take streams."""
+        self.context.spawn(self._scan.run)
+        self.context.spawn(self._tell_chunks)
+        services = Services(
+            connections=self.context.ref("connections"),
+            metrics=self.context.ref("metrics"),
+            providers=self._providers,
+            pump=self._pump,
+            scan=self._scan,
+            spawn=self.context.spawn,
+            log=self._log,
+            on_fault=self._on_fault,
+        )
+        self._service.open(services, self._take)
+
+    def _take(self, stream: Stream) -> None:
+        self.context.spawn(self._live, stream)
+
+    async def _live(self, stream: Stream) -> None:
+        try:
+            await live(stream)
+        finally:
+            del self._service.live[stream.id]
+            stream.over.set()
+
+    async def on_stop(self) -> None:
+        """Drain: wait for the streams that run, then end what is left of them honestly."""
+        await self._service.drain(self._drain)
+
+    @handler
+    def held(self, _message: Held) -> tuple[str, ...]:
+        """The streams that hold a slot."""
+        return tuple(each.id for each in self._service.live.values() if each.holds_slot)
+
+    def statistics(self) -> StreamsStatistics:
+        """A snapshot."""
+        return StreamsStatistics(
+            len(self._service.live), not self._service.accepting, self._pump.statistics()
+        )
+
+    async def _tell_chunks(self) -> None:
+        while True:
+            await trio.sleep(TELL_CHUNKS)
+            counts: Counter[str] = Counter()
+            for stream in self._service.live.values():
+                flow = stream.flow
+                if flow is not None and flow.chunks > flow.told_chunks:
+                    counts[stream.job.model.provider] += flow.chunks - flow.told_chunks
+                    flow.told_chunks = flow.chunks
+            if counts:
+                mention(self.context.ref("metrics"), ChunksStreamed(dict(counts)))

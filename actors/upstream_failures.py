@@ -1,0 +1,173 @@
+"""A table of what a provider can do to us, and what the client is told of it. Pure.
+
+Statuses follow RFC 9110: 502 for a provider that broke its word, 504 for one that was too slow.
+A provider's own 4xx about the request is passed on, because only the client can mend it; one
+about our credentials is ours, not the client's, and is a 502.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from .failures import Failure, Stage, UpstreamFault
+
+_SLOW: Final = {
+    "connect": "The provider could not be reached in time.",
+    "first_chunk": "The provider did not start to answer in time.",
+    "idle": "The provider stopped in the middle of its answer.",
+    "total": "The answer took longer than is allowed.",
+}
+
+_BROKEN: Final = {
+    "refused": "The provider refused the connection.",
+    "unreachable": "The provider could not be reached.",
+    "tls": "No trusted connection to the provider could be made.",
+    "reset": "The provider broke the connection.",
+    "cut": "The provider's answer was cut off.",
+    "protocol": "The provider did not answer in HTTP.",
+    "too_large": "The provider's answer is larger than is allowed.",
+}
+
+_CLIENT_CAN_MEND: Final = frozenset({400, 404, 409, 413, 415, 422})
+
+
+class _ErrorBody(msgspec.Struct):
+    error: msgspec.Raw
+
+
+def too_slow(what: str, *, streaming: bool | None = None) -> Failure:
+    """One of the timeouts passed: ``connect``, ``first_chunk``, ``idle``, ``total``."""
+    in_stream = what == "idle" if streaming is None else streaming
+    return Failure(
+        "timeout_error",
+        "streaming" if in_stream else "provider_call",
+        _SLOW[what],
+        status=504,
+        code=f"{what}_timeout",
+    )
+
+
+def broken(fault: UpstreamFault, *, streaming: bool = True) -> Failure:
+    """The connection failed."""
+    if fault.reason == "connect_timeout":
+        return too_slow("connect")
+    return Failure(
+        "provider_error",
+        "streaming" if streaming else "provider_call",
+        _BROKEN.get(fault.reason, "The provider's connection failed."),
+        status=502,
+        code=f"provider_{fault.reason}",
+    )
+
+
+def no_end_marker() -> Failure:
+    """The body ended well, the answer did not."""
+    return Failure(
+        "provider_error",
+        "streaming",
+        "The provider's answer ended without its end marker.",
+        status=502,
+        code="provider_no_end",
+    )
+
+
+def too_large() -> Failure:
+    """One frame was larger than we keep."""
+    return Failure(
+        "serialization_error",
+        "streaming",
+        "The provider sent a frame that is larger than is allowed.",
+        status=502,
+        code="provider_frame_too_large",
+    )
+
+
+def wrong_content_type() -> Failure:
+    """A 200 that is no answer: a login page, a proxy's error."""
+    return Failure(
+        "provider_error",
+        "provider_call",
+        "The provider answered in another content type than was asked for.",
+        status=502,
+        code="provider_content_type",
+    )
+
+
+def internal(stage: Stage) -> Failure:
+    """A mistake of ours; the log has its traceback."""
+    return Failure(
+        "serialization_error",
+        stage,
+        "Something went wrong here, and not with the request.",
+        status=500,
+        code="internal_error",
+    )
+
+
+def stopped() -> Failure:
+    """We end it ourselves: the service stops, or an operator asked for it."""
+    return Failure(
+        "connection_pool_exhausted",
+        "streaming",
+        "The service is stopping; the answer is not complete.",
+        status=503,
+        code="stopping",
+        retry_after=1.0,
+    )
+
+
+def refused(status: int, retry_after: float | None, body: bytes) -> Failure:
+    """The provider answered with an error, or with a status that is no answer at all.
+
+    Args:
+        status: the provider's.
+        retry_after: seconds, if it said so.
+        body: its error body, as far as it was read; passed on only where the client can mend it.
+    """
+    if status == 429:
+        return Failure(
+            "provider_error",
+            "provider_call",
+            "The provider takes no more requests for now.",
+            status=429,
+            code="provider_rate_limited",
+            retry_after=1.0 if retry_after is None else retry_after,
+        )
+    if status in _CLIENT_CAN_MEND:
+        return Failure(
+            "provider_error",
+            "provider_call",
+            "The provider refused the request.",
+            status=status,
+            code="provider_refused_request",
+            provider_body=body if _is_error_body(body) else None,
+        )
+    if status == 503:
+        return Failure(
+            "provider_error",
+            "provider_call",
+            "The provider is not available.",
+            status=503,
+            code="provider_unavailable",
+            retry_after=1.0 if retry_after is None else retry_after,
+        )
+    credentials = status in {401, 403}
+    return Failure(
+        "provider_error",
+        "provider_call",
+        "The provider refused our credentials."
+        if credentials
+        else f"The provider answered with status {status}.",
+        status=502,
+        code="provider_credentials" if credentials else "provider_status",
+    )
+
+
+def _is_error_body(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body, type=_ErrorBody)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
