@@ -51,17 +51,16 @@ class _Clock:
     """The time of day as text: UTC, RFC 3339, to the millisecond. Dates are made once a second."""
 
     def __init__(self) -> None:
-        self._second = -1
-        self._text = ""
+        self._last = (-1, "")
 
     def now(self) -> str:
         """Such as ``2026-03-01T12:00:00.123Z``."""
         moment = time.time()
         second = int(moment)
-        text = self._text
-        if second != self._second:
+        known, text = self._last
+        if second != known:
             text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
-            self._second, self._text = second, text
+            self._last = (second, text)
         return f"{text}{int((moment - second) * 1000):03d}Z"
 
 
@@ -165,26 +164,26 @@ def request_line(report: RequestReport) -> None:
 def line_of(report: RequestReport) -> RequestLine:
     """The line of ``report``; durations become milliseconds."""
     error_type, error_stage = report.error or (None, None)
-    return RequestLine(
-        timestamp=_clock.now(),
-        level="info",
-        event="request",
-        request_id=report.request_id,
-        stream_id=report.stream_id,
-        route=report.route,
-        status=report.http_status,
-        outcome=report.outcome,
-        provider=report.provider,
-        model=report.model,
-        streamed=report.streamed,
-        end=report.end,
-        duration_ms=round(report.duration * 1000, 3),
-        first_chunk_ms=_milliseconds(report.first_chunk),
-        stream_ms=_milliseconds(report.stream_duration),
-        chunks=report.chunks_total,
-        attempts=len(report.attempts),
-        error_type=error_type,
-        error_stage=error_stage,
+    return RequestLine(  # in the struct's order: by name would cost seven times as much
+        _clock.now(),
+        "info",
+        "request",
+        report.request_id,
+        report.stream_id,
+        report.route,
+        report.http_status,
+        report.outcome,
+        report.provider,
+        report.model,
+        report.streamed,
+        report.end,
+        _milliseconds(report.duration),
+        None if report.first_chunk is None else _milliseconds(report.first_chunk),
+        None if report.stream_duration is None else _milliseconds(report.stream_duration),
+        report.chunks_total,
+        len(report.attempts),
+        error_type,
+        error_stage,
     )
 
 
@@ -234,8 +233,9 @@ def _stamp(level: str) -> dict[str, str]:
     return {"timestamp": _clock.now(), "level": level}
 
 
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)
+def _milliseconds(seconds: float) -> float:
+    """To the microsecond."""
+    return int(seconds * 1_000_000) / 1000
 
 
 def _traceback(exception: object) -> str:
