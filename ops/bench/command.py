@@ -88,13 +88,14 @@ def _measure(args: argparse.Namespace) -> results.Results:
         except programs.MissingError as error:
             names.remove("envoy")
             missing.append(str(error))
-    with _ground() as ground, nginx.upstream(ground) as (provider, upstream):
+    chosen = _plan(args)
+    with _ground() as ground, nginx.upstream(ground, chosen.pause) as (provider, upstream):
         bench = Bench(
             ground,
             provider,
             upstream,
             [_CONTESTANTS[name] for name in names],
-            _plan(args),
+            chosen,
             results.Results(_machine(ground), missing=missing),
         )
         for name in args.only or MEASUREMENTS:

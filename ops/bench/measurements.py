@@ -21,8 +21,6 @@ from .results import DIRECT, Ask, Cost, FirstChunk, OpenStreams, Results
 _WARM_UP = 1.0  # seconds of load that does not count
 _SLACK = 60.0
 _OPEN_WITHIN = 300.0
-_FILES_A_STREAM = 2  # of a proxy: to the client, and to the provider
-_FILES_BESIDE = 500
 
 
 class Bench(msgspec.Struct, frozen=True):
@@ -75,7 +73,7 @@ def measure_open_streams(bench: Bench) -> None:
 
     A limit of open files that leaves no room for them lowers their number, and that is noted.
     """
-    streams = min(bench.plan.streams, (bench.ground.descriptors - _FILES_BESIDE) // _FILES_A_STREAM)
+    streams = min(bench.plan.streams, bench.ground.streams)
     if streams < bench.plan.streams:
         bench.results.missing.append(
             f"the limit of open files ({bench.ground.descriptors}) leaves room for "

@@ -16,10 +16,8 @@ from .templates import filled
 
 PACKAGE = "nginx-extras"
 
-HOLD_PAUSE = 5
-"""Seconds between two chunks of a held stream."""
-HOLD_MOST = 24
-"""Chunks after which a held stream ends unreleased: two minutes."""
+_HOLD = 180
+"""Seconds after which a held stream ends unreleased."""
 
 NAME = "nginx"
 
@@ -33,8 +31,11 @@ def installed() -> str:
 
 
 @contextlib.contextmanager
-def upstream(ground: Ground) -> Iterator[tuple[Program, Upstream]]:
-    """The provider of the benchmark, on the load's core, until the block is left."""
+def upstream(ground: Ground, pause: int) -> Iterator[tuple[Program, Upstream]]:
+    """The provider of the benchmark, on the load's core, until the block is left.
+
+    ``pause``: seconds between two chunks of a held stream.
+    """
     path = installed()
     certificate, key = make_certificate(ground.folder)
     where = Upstream(free_port(), free_port(), free_port(), certificate)
@@ -53,8 +54,8 @@ def upstream(ground: Ground) -> Iterator[tuple[Program, Upstream]]:
         key=key,
         plain=where.plain,
         tls=where.tls,
-        pause=HOLD_PAUSE,
-        most=HOLD_MOST,
+        pause=pause,
+        most=_HOLD // pause,
     )
     with _nginx(path, "upstream", configuration, ground, ground.load_core) as program:
         program.wait_for(where.plain)

@@ -12,9 +12,6 @@ from .templates import filled
 
 NAME = "Sluice"
 
-CONNECTIONS = 30000
-"""The limit of concurrent streams, above all that the benchmark asks for."""
-
 _COMMAND = "import sys; from sluice.ops.cli import main; sys.exit(main())"
 
 
@@ -23,7 +20,7 @@ def service(ground: Ground, before: Upstream) -> Iterator[Contestant]:
     """The service; it has a provider and a model for each kind of stream."""
     port = free_port()
     file = ground.folder / "sluice.toml"
-    file.write_text(configuration(port, before))
+    file.write_text(configuration(ground, port, before))
     argv = [sys.executable, "-c", _COMMAND, "serve", "--config", str(file)]
     with running("sluice", argv, ground, ground.server_core) as program:
         program.wait_for(port)
@@ -31,10 +28,12 @@ def service(ground: Ground, before: Upstream) -> Iterator[Contestant]:
         yield Contestant(NAME, program, addresses)
 
 
-def configuration(port: int, before: Upstream) -> str:
+def configuration(ground: Ground, port: int, before: Upstream) -> str:
     """The service's configuration: only what must differ from the defaults."""
     models = "".join(_model(kind, before) for kind in Kind)
-    return filled("sluice.toml", port=port, connections=CONNECTIONS, models=models)
+    return filled(
+        "sluice.toml", port=port, folder=ground.folder, connections=ground.streams, models=models
+    )
 
 
 def _model(kind: Kind, before: Upstream) -> str:

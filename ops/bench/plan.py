@@ -16,10 +16,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Of each of the 32 streams in one round of ``first-chunk``."""
     streams: int
     """That are open at once."""
+    pause: int
+    """Seconds between two chunks of an open stream."""
     asks: int
     """In one round."""
     leavings: int
 
 
-FULL = Plan(rounds=5, seconds=4, answers=10, streams=5000, asks=5000, leavings=50)
-QUICK = Plan(rounds=1, seconds=1, answers=2, streams=200, asks=500, leavings=5)
+FULL = Plan(rounds=5, seconds=4, answers=10, streams=5000, pause=5, asks=5000, leavings=50)
+QUICK = Plan(rounds=1, seconds=1, answers=2, streams=200, pause=1, asks=500, leavings=5)

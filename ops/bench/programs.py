@@ -16,7 +16,9 @@ import msgspec
 _READY_WITHIN = 20.0
 _STOP_WITHIN = 5.0
 _LOOK_EVERY = 0.02
-_LOG_LINES = 10
+_LOG_LINES = 12
+_FILES_A_STREAM = 3
+_FILES_BESIDE = 500
 
 
 class MissingError(Exception):
@@ -37,6 +39,11 @@ class Ground(msgspec.Struct, frozen=True):
     """Of the load and of the upstream."""
     descriptors: int
     """Open files that each program may have."""
+
+    @property
+    def streams(self) -> int:
+        """How many streams at once that leaves room for, in a proxy that counts on three each."""
+        return (self.descriptors - _FILES_BESIDE) // _FILES_A_STREAM
 
     @property
     def one_core(self) -> bool:
@@ -70,8 +77,7 @@ class Program:
 
     def tail(self) -> str:
         """The last lines that the program wrote."""
-        lines = self._log.read_text("utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-_LOG_LINES:])
+        return _tail(self._log.read_bytes())
 
     def end(self) -> None:
         """Ask the program to end, and make it after five seconds, or when interrupted."""
@@ -96,6 +102,7 @@ def running(name: str, argv: Sequence[str], ground: Ground, core: int) -> Iterat
         process = subprocess.Popen(
             argv,
             cwd=ground.folder,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -117,20 +124,21 @@ def run_to_end(argv: Sequence[str], ground: Ground, core: int, within: float) ->
         process = subprocess.Popen(
             argv,
             cwd=ground.folder,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             process_group=0,
         )
-    try:
-        output, complaint = process.communicate(timeout=within)
-    except subprocess.TimeoutExpired:
-        raise ProgramError(f"{argv[0]} took longer than {within:.0f} s") from None
-    finally:
-        process.kill()
-        process.wait()
+    with process:
+        try:
+            output, complaint = process.communicate(timeout=within)
+        except subprocess.TimeoutExpired:
+            raise ProgramError(f"{' '.join(argv[:3])}: took longer than {within:g} s") from None
+        finally:
+            process.kill()
     if process.returncode != 0:
-        raise ProgramError(f"{' '.join(argv[:3])}: {complaint.decode(errors='replace').strip()}")
+        raise ProgramError(f"{' '.join(argv[:3])} failed:\n{_tail(complaint)}")
     return output
 
 
@@ -158,6 +166,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _tail(output: bytes) -> str:
+    return "\n".join(output.decode(errors="replace").splitlines()[-_LOG_LINES:])
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would override the configuration that is measured."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
 
 
 def _accepts(port: int) -> bool:

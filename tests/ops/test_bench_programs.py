@@ -1,0 +1,110 @@
+"""How `sluice bench` starts and ends programs."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from sluice.ops.bench import programs
+
+CORE = min(os.sched_getaffinity(0))
+LISTEN = """
+import signal, socket, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))):
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> programs.Ground:
+    return programs.Ground(tmp_path, CORE, CORE, 20000)
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_a_program_that_ignores_sigterm_is_ended_all_the_same(
+    ground: programs.Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_STOP_WITHIN", 0.05)
+    port = programs.free_port()
+    argv = [sys.executable, "-c", LISTEN, str(port)]
+    with programs.running("stubborn", argv, ground, CORE) as program:
+        program.wait_for(port)
+        assert alive(program.pid)
+    assert not alive(program.pid)
+
+
+def test_an_interruption_of_the_block_ends_the_program(ground: programs.Ground) -> None:
+    pids = []
+
+    def interrupted() -> None:
+        with programs.running("sleeper", ["sleep", "60"], ground, CORE) as program:
+            pids.append(program.pid)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not alive(pids[0])
+
+
+def test_a_program_that_does_not_come_up_is_told_with_the_end_of_its_log(
+    ground: programs.Ground,
+) -> None:
+    argv = [sys.executable, "-c", "raise SystemExit('no such port')"]
+    with (
+        programs.running("broken", argv, ground, CORE) as program,
+        pytest.raises(programs.ProgramError, match=r"broken did not start(?s:.)*no such port"),
+    ):
+        program.wait_for(programs.free_port())
+
+
+def test_what_would_override_the_configuration_is_kept_from_the_programs(
+    ground: programs.Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_CONNECTIONS__LIMIT", "1")
+    monkeypatch.setenv("KEPT", "1")
+    assert (
+        "SLUICE_CONNECTIONS__LIMIT" not in programs.run_to_end(["env"], ground, CORE, 10).decode()
+    )
+    assert "KEPT=1" in programs.run_to_end(["env"], ground, CORE, 10).decode()
+
+
+def test_a_client_that_fails_is_told_with_its_complaint(ground: programs.Ground) -> None:
+    argv = [sys.executable, "-c", "raise SystemExit('bad orders')"]
+    with pytest.raises(programs.ProgramError, match="bad orders"):
+        programs.run_to_end(argv, ground, CORE, 10)
+
+
+def test_a_client_that_takes_too_long_is_ended(ground: programs.Ground) -> None:
+    with pytest.raises(programs.ProgramError, match="longer than"):
+        programs.run_to_end(["sleep", "60"], ground, CORE, 0.05)
+
+
+def test_what_is_started_on_a_core_stays_there_and_we_do_not(ground: programs.Ground) -> None:
+    before = os.sched_getaffinity(0)
+    argv = [sys.executable, "-c", "import os; print(os.sched_getaffinity(0))"]
+    assert programs.run_to_end(argv, ground, CORE, 10).decode().strip() == str({CORE})
+    assert os.sched_getaffinity(0) == before
+
+
+def test_a_missing_program_is_named_with_its_debian_package() -> None:
+    with pytest.raises(programs.MissingError, match="apt-get install some-package"):
+        programs.find("no-such-program", "some-package")
+
+
+def test_a_free_port_can_be_listened_on() -> None:
+    with socket.create_server(("127.0.0.1", programs.free_port())):
+        pass
+
+
+def test_three_descriptors_a_stream_bound_how_many_are_opened() -> None:
+    assert programs.Ground(Path(), 0, 1, 20000).streams == 6500
+    assert programs.Ground(Path(), 0, 1, 20000).one_core is False
+    assert programs.Ground(Path(), 0, 0, 20000).one_core is True

@@ -1,0 +1,91 @@
+"""The table that `sluice bench` prints."""
+
+from __future__ import annotations
+
+from sluice.ops.bench import table, targets
+from sluice.ops.bench.results import (
+    Ask,
+    Cost,
+    FirstChunk,
+    Machine,
+    OpenStreams,
+    Results,
+    Spread,
+)
+
+MACHINE = Machine(2, "3.11.7", "6.1", 20000, one_core=False)
+
+
+def printed(found: Results) -> str:
+    return table.render(found, targets.verdicts(found))
+
+
+def full() -> Results:
+    return Results(
+        MACHINE,
+        costs={
+            "at-once": {
+                "nginx": [Cost(160, 6000, 0.95)],
+                "Sluice": [Cost(320, 2900, 0.97)],
+            },
+        },
+        first_chunk={"direct": [FirstChunk(1, 2)], "Sluice": [FirstChunk(1.4, 3)]},
+        open_streams={"Sluice": OpenStreams(5000, 5000, 5000, 4998, 21.5, 4.2)},
+        leaving={"Sluice": [0.5, 0.25, 1.5]},
+        asks=[Ask(3, 18)],
+    )
+
+
+def line(text: str, start: str) -> str:
+    rows = [" ".join(row.split()) for row in text.splitlines()]
+    (found,) = [row for row in rows if row.startswith(start)]
+    return found
+
+
+def test_figures_stand_under_their_contestant_and_the_ratio_beside() -> None:
+    text = printed(full())
+    assert line(text, "at once 1") == "at once 160 (160-160) - 320 (320-320) 2.00 (2.00-2.00) -"
+    assert line(text, "at once 6") == "at once 6,000 (6,000-6,000) - 2,900 (2,900-2,900)"
+
+
+def test_every_measurement_has_its_section() -> None:
+    text = printed(full())
+    assert line(text, "added by Sluice") == "added by Sluice 0.40 (0.40-0.40) 1.00 (1.00-1.00)"
+    assert line(text, "Sluice 5,000") == "Sluice 5,000 2 21.5 4.2 s"
+    assert line(text, "Sluice 0.50") == "Sluice 0.50 (0.25-1.50)"
+    assert line(text, "ask / checkpoint") == "ask / checkpoint 6.0 (6.0-6.0)"
+
+
+def test_targets_are_marked_reached_missed_or_not_measured() -> None:
+    text = printed(full())
+    assert line(text, "reached 20 chunks at once: ").endswith("2.00 x nginx")
+    assert line(text, "MISSED 5,000 open streams").endswith("5,000 asked, 2 lost, 21.5 kB each")
+    assert line(text, "not measured 20 chunks, 10 ms apart: ").endswith("1.6 x Envoy")
+
+
+def test_what_was_not_measured_has_no_section() -> None:
+    text = printed(Results(MACHINE))
+    assert "Processor time" not in text
+    assert "first chunk, 32" not in text
+    assert "Requests a second" not in text
+
+
+def test_a_rate_that_the_load_limited_is_starred() -> None:
+    found = Results(MACHINE, costs={"at-once": {"nginx": [Cost(100, 3000, 0.5)]}})
+    assert "3,000 (3,000-3,000)*" in printed(found)
+
+
+def test_one_core_and_what_is_missing_are_said_on_top() -> None:
+    machine = Machine(1, "3.11.7", "6.1", 20000, one_core=True)
+    text = printed(Results(machine, missing=["Envoy is not installed"]))
+    assert "There is one core only" in text
+    assert "Left out: Envoy is not installed." in text
+
+
+def test_columns_line_up_and_no_line_ends_in_blanks() -> None:
+    text = table.columns([("", "a", "bb"), ("name", "1,000", "")])
+    assert text == "            a  bb\n  name  1,000"
+
+
+def test_a_spread_shows_thousands_and_its_bounds() -> None:
+    assert table.shown(Spread(1234.5, 1000, 2000)) == "1,234 (1,000-2,000)"

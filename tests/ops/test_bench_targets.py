@@ -1,0 +1,91 @@
+"""Whether a run of `sluice bench` reached its targets."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluice.ops.bench import targets
+from sluice.ops.bench.results import Ask, Cost, FirstChunk, Machine, OpenStreams, Results
+from sluice.ops.bench.targets import Verdict
+
+MACHINE = Machine(2, "3.11", "6.1", 20000, one_core=False)
+
+
+def results(**measured: object) -> Results:
+    found = Results(MACHINE)
+    for name, value in measured.items():
+        setattr(found, name, value)
+    return found
+
+
+def cost(kind: str, **microseconds: float) -> Results:
+    return results(
+        costs={kind: {name: [Cost(each, 1000, 1)] for name, each in microseconds.items()}}
+    )
+
+
+def judged(found: Results, part: str) -> Verdict:
+    (verdict,) = [one for one in targets.verdicts(found) if one.target.startswith(part)]
+    return verdict
+
+
+def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
+    verdicts = targets.verdicts(results())
+    assert [one.reached for one in verdicts] == [None] * 8
+    assert not targets.missed(verdicts)
+
+
+@pytest.mark.parametrize(("ours", "reached"), [(250, True), (251, False)])
+def test_chunks_at_once_may_cost_two_and_a_half_times_what_they_cost_nginx(
+    *, ours: float, reached: bool
+) -> None:
+    verdict = judged(cost("at-once", nginx=100, Sluice=ours), "20 chunks at once: ")
+    assert verdict.reached is reached
+    assert verdict.found == f"{ours / 100:.2f} x nginx"
+
+
+@pytest.mark.parametrize(
+    ("ours", "envoy", "reached"), [(300, 100, True), (320, 200, True), (321, 200, False)]
+)
+def test_paced_chunks_may_cost_three_times_nginx_or_one_and_a_half_times_envoy(
+    *, ours: float, envoy: float, reached: bool
+) -> None:
+    found = cost("paced", nginx=100, Envoy=envoy, Sluice=ours)
+    assert judged(found, "20 chunks, 10 ms apart: ").reached is reached
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("at-once-tls", 450), ("paced-tls", 300)])
+def test_an_https_upstream_has_limits_of_its_own(kind: str, limit: float) -> None:
+    well = targets.verdicts(cost(kind, nginx=100, Sluice=limit))
+    badly = targets.verdicts(cost(kind, nginx=100, Sluice=limit + 1))
+    assert [one.reached for one in well if one.reached is not None] == [True]
+    assert targets.missed(badly)
+
+
+def test_time_to_the_first_chunk_is_judged_at_the_median_and_at_the_tail() -> None:
+    found = results(
+        first_chunk={"direct": [FirstChunk(1, 2)], "Sluice": [FirstChunk(1.9, 7.5)]},
+    )
+    assert judged(found, "time to first chunk added, P50").reached is True
+    assert judged(found, "time to first chunk added, P99").reached is False
+
+
+@pytest.mark.parametrize(
+    ("streams", "reached"),
+    [
+        (OpenStreams(5000, 5000, 5000, 5000, 40, 3), True),
+        (OpenStreams(5000, 5000, 5000, 4999, 40, 3), False),
+        (OpenStreams(5000, 5000, 5000, 5000, 40.1, 3), False),
+        (OpenStreams(200, 200, 200, 200, 10, 1), None),
+    ],
+)
+def test_open_streams_must_all_live_and_be_small_and_few_prove_nothing(
+    *, streams: OpenStreams, reached: bool | None
+) -> None:
+    found = results(open_streams={"Sluice": streams})
+    assert judged(found, "5,000 open streams").reached is reached
+
+
+def test_an_ask_may_cost_seven_checkpoints() -> None:
+    assert judged(results(asks=[Ask(2, 14)]), "one ask").reached is True
+    assert judged(results(asks=[Ask(2, 14.1)]), "one ask").reached is False
