@@ -147,11 +147,10 @@ SUBSTAGE = Label(
     "One operation within the stage.",
     (
         "validation",
-        "admission",
+        "slot",
         "L1_lookup",
         "L2_lookup",
-        "connect",
-        "first_chunk",
+        "first_content",
         "serialization",
     ),
 )
@@ -211,11 +210,10 @@ CATALOG: dict[str, Metric] = _names(
             buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
             pairs=(
                 ("validation", "validation"),
-                ("admission", "admission"),
+                ("admission", "slot"),
                 ("cache_lookup", "L1_lookup"),
                 ("cache_lookup", "L2_lookup"),
-                ("provider_call", "connect"),
-                ("provider_call", "first_chunk"),
+                ("provider_call", "first_content"),
                 ("streaming", "serialization"),
             ),
         ),

@@ -9,7 +9,7 @@ is dropped and counted by the engine (``sluice_mailbox_overflow_total``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import msgspec
@@ -22,6 +22,7 @@ from .catalog import ALL, Kind
 from .exposition import OPENMETRICS, TEXT, Exposition, Renderer, negotiate
 from .process import sample_process
 from .reports import RequestReport
+from .samplers import Sampler
 from .tally import Delta, Labels, Tally
 
 __all__ = [
@@ -40,9 +41,6 @@ __all__ = [
     "Vitals",
     "negotiate",
 ]
-
-Sampler = Callable[[Tally], None]
-"""Reads what nobody tells into the tally; called before each rendering, must be quick."""
 
 
 class Report(Message[None], frozen=True):

@@ -28,7 +28,7 @@ STREAMED = RequestReport(
     model="gpt-4",
     duration=3.0,
     stages=(("validation", 0.001), ("provider_call", 0.4), ("streaming", 2.5)),
-    substages=(("validation", "validation", 0.001), ("provider_call", "connect", 0.02)),
+    substages=(("validation", "validation", 0.001), ("provider_call", "first_content", 0.02)),
     first_chunk=0.5,
     stream_duration=2.5,
     chunks=7,
@@ -79,7 +79,7 @@ def test_a_complete_stream_moves_all_that_a_stream_has() -> None:
         ("sse_request_duration_seconds", ("provider_call",)): 0.4,
         ("sse_request_duration_seconds", ("streaming",)): 2.5,
         ("sse_stage_duration_seconds", ("validation", "validation")): 0.001,
-        ("sse_stage_duration_seconds", ("provider_call", "connect")): 0.02,
+        ("sse_stage_duration_seconds", ("provider_call", "first_content")): 0.02,
         ("sse_provider_requests_total", ("openai", "success")): 1,
         ("sse_provider_latency_seconds", ("openai",)): 0.4,
         ("sse_time_to_first_chunk_seconds", ("openai",)): 0.5,
@@ -222,7 +222,7 @@ def test_every_series_a_report_moves_is_declared(report: RequestReport) -> None:
 def test_the_error_rate_excludes_what_the_client_did_and_429(
     status: int,
     error: tuple[Any, Any] | None,
-    counts: bool,  # noqa: FBT001 -- a column of the table
+    counts: bool,
 ) -> None:
     assert is_error(but(STREAMED, http_status=status, error=error)) is counts
 

@@ -187,7 +187,7 @@ def test_known_values_come_from_the_routing() -> None:
 
 
 @pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
-def test_the_exposition_has_the_seeds_names_types_labels_and_buckets(openmetrics: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+def test_the_exposition_has_the_seeds_names_types_labels_and_buckets(openmetrics: bool) -> None:
     parse = parse_openmetrics if openmetrics else parse_text
     exposition = render(Tally(KNOWN), openmetrics=openmetrics).decode()
     families = {family.name: family for family in parse(exposition)}
@@ -208,5 +208,5 @@ def test_the_exposition_has_the_seeds_names_types_labels_and_buckets(openmetrics
 
 
 @pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
-def test_the_exposition_has_no_created_series(openmetrics: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+def test_the_exposition_has_no_created_series(openmetrics: bool) -> None:
     assert b"_created" not in render(Tally(KNOWN), openmetrics=openmetrics)

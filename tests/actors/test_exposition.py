@@ -84,7 +84,7 @@ def test_openmetrics_ends_with_its_mark_and_names_the_unit() -> None:
 
 
 @pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
-def test_a_renderer_writes_what_moved_since_the_last_time(openmetrics: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+def test_a_renderer_writes_what_moved_since_the_last_time(openmetrics: bool) -> None:
     tally = Tally(KNOWN)
     renderer = Renderer(tally)
     for value in range(3):
