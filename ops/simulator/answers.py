@@ -12,12 +12,12 @@ import zlib
 import msgspec
 
 _CORPUS = 8192
-_WORDS = (
+_TEXT = (
     "the of a stream actor mailbox supervisor permit slot lease chunk frame event upstream water "
     "river gate lock level flows opens closes waits carries holds turns rises falls quickly slowly "
     "evenly always never one two seven many clear bright cold narrow wide under over between while "
     "because and but so then naïve façade über Ærø 東京 水門 поток ποταμός 🌊 ✓ “quoted” can't"
-).split()  # noqa: SIM905 -- a text reads better than a list of its words
+)
 _OTHERS = ('"', "\\", "<b>", "\t", "data:", "[DONE]", "`x = 1`", "&amp;", "\u2028", "{}")
 
 
@@ -138,12 +138,13 @@ def _value(schema: object) -> object:
 
 def _corpus(rng: random.Random) -> list[str]:
     """Sentences of known words, with line breaks and what a sloppy relay would trip over."""
+    words = _TEXT.split()
     tokens: list[str] = []
     while len(tokens) < _CORPUS:
-        words = rng.choices(_WORDS, k=rng.randint(4, 12))
+        sentence = rng.choices(words, k=rng.randint(4, 12))
         if rng.random() < 0.2:
-            words[-1] = rng.choice(_OTHERS)
-        tokens.append(words[0].capitalize())
-        tokens += [" " + word for word in words[1:]]
+            sentence[-1] = rng.choice(_OTHERS)
+        tokens.append(sentence[0].capitalize())
+        tokens += [" " + word for word in sentence[1:]]
         tokens.append(".\n\n" if rng.random() < 0.15 else ". ")
     return tokens[:_CORPUS]

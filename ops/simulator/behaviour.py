@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from .dialect import Asked, Dialect, Identity, Problem
 from .options import split_name
@@ -103,7 +104,7 @@ def two_thirds(count: int) -> int:
 def _ends_early(ending: Ending) -> Callable[[Frames, Damage], Frames]:
     def damage(frames: Frames, _: Damage) -> Frames:
         sent = frames.content[: two_thirds(len(frames.content))]
-        return Frames(opening=frames.opening, content=sent, ending=ending)
+        return replace(frames, content=sent, closing=[], end=b"", ending=ending)
 
     return damage
 
@@ -112,38 +113,38 @@ def _cut_inside(frames: Frames, _: Damage) -> Frames:
     count = two_thirds(len(frames.content))
     sent = frames.content[:count]
     half = [piece[: len(piece) // 2] for piece in frames.content[count : count + 1]]
-    return Frames(opening=frames.opening, content=sent + half, ending="cut")
+    return replace(frames, content=sent + half, closing=[], end=b"", ending="cut")
 
 
 def _garbage(frames: Frames, use: Damage) -> Frames:
     middle = len(frames.content) // 2
     bad = [use.dialect.garbage_event(), b"\x00\xff\xfe<html>502 Bad Gateway</html>\r\x80\n\n"]
     content = frames.content[:middle] + bad + frames.content[middle:]
-    return msgspec.structs.replace(frames, content=content)
+    return replace(frames, content=content)
 
 
 def _error(frames: Frames, use: Damage) -> Frames:
     sent = frames.content[: two_thirds(len(frames.content))]
     event = use.dialect.error_event(use.asked, use.identity)
-    return Frames(opening=frames.opening, content=sent, end=event)
+    return replace(frames, content=sent, closing=[], end=event)
 
 
 def _no_end(frames: Frames, _: Damage) -> Frames:
-    return msgspec.structs.replace(frames, end=b"")
+    return replace(frames, end=b"")
 
 
 def _no_blank_line(frames: Frames, _: Damage) -> Frames:
-    return msgspec.structs.replace(frames, end=frames.end.rstrip(b"\n"))
+    return replace(frames, end=frames.end.rstrip(b"\n"))
 
 
 def _each(change: Callable[[bytes], bytes]) -> Callable[[Frames, Damage], Frames]:
     def dress(frames: Frames, _: Damage) -> Frames:
-        return Frames(
+        return replace(
+            frames,
             opening=[change(frame) for frame in frames.opening],
             content=[change(frame) for frame in frames.content],
             closing=[change(frame) for frame in frames.closing],
             end=change(frames.end),
-            ending=frames.ending,
         )
 
     return dress
@@ -151,15 +152,20 @@ def _each(change: Callable[[bytes], bytes]) -> Callable[[Frames, Damage], Frames
 
 def _bom(frames: Frames, _: Damage) -> Frames:
     opening = [b"\xef\xbb\xbf" + frames.opening[0], *frames.opening[1:]]
-    return msgspec.structs.replace(frames, opening=opening)
+    return replace(frames, opening=opening)
 
 
 def _trickled(frames: Frames, _: Damage) -> Frames:
     def split(pieces: list[bytes]) -> list[bytes]:
         return [bytes([byte]) for piece in pieces for byte in piece]
 
-    closing = split([*frames.closing, frames.end])
-    return Frames(opening=split(frames.opening), content=split(frames.content), closing=closing)
+    return replace(
+        frames,
+        opening=split(frames.opening),
+        content=split(frames.content),
+        closing=split([*frames.closing, frames.end]),
+        end=b"",
+    )
 
 
 _IN_WRITES = (("write_each", True),)

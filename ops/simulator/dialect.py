@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -80,9 +80,10 @@ class Dialect(Protocol):
 
     name: str
     id_prefix: str
+    id_length: int
     call_prefix: str
 
-    def parse(self, body: bytes) -> Asked:
+    def parse(self, body: bytes, headers: Headers) -> Asked:
         """Read a request. Raises `Refused`."""
 
     def headers(self, identity: Identity) -> Headers:
@@ -106,7 +107,20 @@ class Dialect(Protocol):
         """An event where the format has JSON, and this has none."""
 
 
-def invalid(error: msgspec.ValidationError) -> Problem:
+_Request = TypeVar("_Request")
+
+
+def decoded(decoder: msgspec.json.Decoder[_Request], body: bytes) -> _Request:
+    """``body`` as ``decoder`` reads it. Raises `Refused`, with where and what was wrong."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Refused(_invalid(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(Problem(kind="invalid_json", detail=str(error))) from None
+
+
+def _invalid(error: msgspec.ValidationError) -> Problem:
     """What msgspec complains about, as a problem: where, and what was wrong with it."""
     message, _, path = str(error).partition(" - at `$")
     param = path.rstrip("`").lstrip(".") or None

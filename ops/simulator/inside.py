@@ -8,10 +8,9 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from ._interim import serve
 from .options import Options
 from .records import Received, Records, Statistics
-from .server import App
+from .server import App, serve
 from .simulation import Simulation
 
 
@@ -22,8 +21,7 @@ class Simulator:
     OpenAI routes (``.../v1``).
     """
 
-    def __init__(self, app: App, records: Records, port: int) -> None:
-        self._app = app
+    def __init__(self, records: Records, port: int) -> None:
         self._records = records
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
@@ -48,7 +46,7 @@ class Simulator:
 
     def release(self) -> int:
         """Let all streams go on that their option ``hold`` holds. Returns how many."""
-        return self._app.release()
+        return self._records.release()
 
 
 @asynccontextmanager
@@ -64,6 +62,6 @@ async def open_simulator(
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening:
         listening.setblocking(False)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve, app, listening)
-            yield Simulator(app, records, listening.getsockname()[1])
+            await nursery.start(serve, app, [listening])
+            yield Simulator(records, listening.getsockname()[1])
             nursery.cancel_scope.cancel()

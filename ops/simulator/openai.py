@@ -13,13 +13,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from .answers import Answer, Call, Tool, escape, plain
-from .dialect import Asked, Identity, Problem, Refused, invalid
+from .dialect import Asked, Identity, Problem, Refused, decoded
 from .openai_errors import rendered
 from .steps import Frames, Headers
 
 _FINGERPRINT = "fp_51ce0e5a1f"
 _PADDING = b"Jx8VbqT2mKcR5wYzN0pLhGdS7uFaEoIv"
 """What ``obfuscation`` is cut from: it evens out the sizes of the frames."""
+_COMMENT = b": PROCESSING\n\n"
+"""OpenAI itself is silent; what is compatible with it is not."""
 _COMMON: Headers = [
     (b"openai-processing-ms", b"12"),
     (b"openai-version", b"2020-10-01"),
@@ -88,16 +90,13 @@ class OpenAI:
 
     name = "openai"
     id_prefix = "chatcmpl-"
+    id_length = 24
     call_prefix = "call_"
 
-    def parse(self, body: bytes) -> Asked:
+    def parse(self, body: bytes, headers: Headers) -> Asked:
         """Read a request. Raises `Refused`."""
-        try:
-            request = _decoder.decode(body)
-        except msgspec.ValidationError as error:
-            raise Refused(invalid(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Refused(Problem(kind="invalid_json")) from None
+        del headers
+        request = decoded(_decoder, body)
         _check(request)
         return _asked(request)
 
@@ -118,6 +117,7 @@ class OpenAI:
             content=content[0] if len(content) == 1 else _interleaved(content),
             closing=closing,
             end=b"data: [DONE]\n\n",
+            comment=_COMMENT,
         )
 
     def whole(self, asked: Asked, answers: list[Answer], identity: Identity) -> bytes:

@@ -31,6 +31,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Between what opens a stream and its first content; for a whole answer, before it."""
     head_delay: float = 0.0
     """Before the head of the response."""
+    pings: float = 0.0
+    """Silence in a stream after which the provider gives a sign of life; 0: it never does."""
     write_each: bool = False
     """One write for each frame, instead of one for all, when there is no delay."""
     same: bool = False
@@ -56,6 +58,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return Pace(
             first_delay=self.first_delay,
             delay=self.delay,
+            pings=self.pings,
             hold=self.hold,
             write_each=self.write_each,
         )
@@ -87,11 +90,11 @@ def options_for(
         options = msgspec.convert(values, Options, strict=False)
     except msgspec.ValidationError as error:
         raise OptionError(str(error)) from None
-    _check(options)
-    return options
+    return checked(options)
 
 
-def _check(options: Options) -> None:
+def checked(options: Options) -> Options:
+    """``options``, if every one is in its range. Raises `OptionError`."""
     for name, value in msgspec.structs.asdict(options).items():
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
             raise OptionError(f"{name} must not be negative or infinite")
@@ -99,3 +102,4 @@ def _check(options: Options) -> None:
         raise OptionError("chunk_size must be at least 1")
     if max(options.chunks, options.reasoning) * options.chunk_size > 1_000_000:
         raise OptionError("an answer has at most 1,000,000 tokens")
+    return options

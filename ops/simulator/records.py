@@ -8,6 +8,11 @@ from collections.abc import Callable
 import msgspec
 import trio
 
+from sluice.http.edge_state import EdgeState
+
+_LOOK = 0.02
+"""Seconds."""
+
 
 class Received(msgspec.Struct, frozen=True):
     """A request as it came, its headers in order, with lower-case names."""
@@ -38,6 +43,12 @@ class Statistics(msgspec.Struct, frozen=True):
     """Whose plan was performed to its end, faults included."""
     disconnects: int
     """Whose client left before that."""
+    held: int
+    """Held by their option ``hold``, until they are released."""
+    connections: int
+    """Open now, idle ones included."""
+    accepted: int
+    """Connections since the start."""
 
 
 class Records:
@@ -49,10 +60,17 @@ class Records:
         self._models: Counter[str] = Counter()
         self._requests = self._retries = self._open = self._peak = 0
         self._completed = self._disconnects = 0
+        self._held = trio.lowlevel.ParkingLot()
         self._changed = trio.lowlevel.ParkingLot()
+        self._edge: EdgeState | None = None
+
+    def attach(self, edge: EdgeState) -> None:
+        """Take the counts of connections from ``edge``."""
+        self._edge = edge
 
     def statistics(self) -> Statistics:
         """A snapshot."""
+        edge = self._edge.statistics() if self._edge is not None else None
         return Statistics(
             self._seed,
             self._requests,
@@ -62,6 +80,9 @@ class Records:
             self._peak,
             self._completed,
             self._disconnects,
+            len(self._held),
+            edge.open if edge is not None else 0,
+            edge.accepted if edge is not None else 0,
         )
 
     def begin(self, received: Received | None, model: str | None, attempt: int) -> None:
@@ -85,8 +106,19 @@ class Records:
             self._completed += 1
         self._changed.unpark_all()
 
+    async def hold(self) -> None:
+        """Wait for `release`."""
+        self._changed.unpark_all()
+        await self._held.park()
+
+    def release(self) -> int:
+        """Let all go on that wait in `hold`. Returns how many."""
+        return len(self._held.unpark_all())
+
     async def wait(self, condition: Callable[[Statistics], bool]) -> Statistics:
         """Return as soon as ``condition`` is true. The caller sets the deadline."""
         while not condition(now := self.statistics()):
-            await self._changed.park()
+            with trio.move_on_after(_LOOK):  # connections come and go without telling
+                await self._changed.park()
+        await trio.lowlevel.checkpoint()
         return now

@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import functools
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import msgspec
 import trio
 
+from sluice.actors.client import Client
 from sluice.actors.failures import ClientLeft, ClientStalled
-from sluice.http.asgi import JSON, Event, Headers, Receive, Scope, Send, answer, find
+from sluice.actors.pump import EpollPoller, Pump
+from sluice.http.asgi import JSON, answer, find
+from sluice.http.edge_settings import EdgeSettings
+from sluice.http.edge_state import EdgeState
+from sluice.http.exchange import EXTENSION, Event, Receive, Scope, Send
+from sluice.http.server import serve as serve_edge
 
 from . import steps
+from .anthropic import Anthropic
 from .behaviour import BEHAVIOURS
+from .cohere import Cohere
 from .dialect import Dialect, Identity, Problem
 from .openai import OpenAI
 from .records import Received, Records
 from .simulation import Response, Simulation
 
+_logger = logging.getLogger(__name__)
 _WRITE_TIMEOUT = 60.0
 """Seconds that a client may let its answer wait."""
-_DIALECTS: dict[str, Dialect] = {"/v1/chat/completions": OpenAI()}
+_OPENAI = OpenAI()
+_DIALECTS: dict[str, Dialect] = {
+    "/v1/chat/completions": _OPENAI,
+    "/v1/messages": Anthropic(),
+    "/v2/chat": Cohere(),
+}
+_LARGE = 64 * 1024
+"""Bytes that a socket may not take at once."""
 _STARTED = 1_700_000_000
 """When all models were made, as far as ``GET /v1/models`` is asked."""
+
+
+class _Client(Client, Protocol):
+    """What the edge gives us: a `Client` that can also be reset."""
+
+    def reset(self) -> None:
+        """Close the connection with a TCP reset."""
 
 
 class App:
@@ -30,18 +56,13 @@ class App:
 
     def __init__(self, simulation: Simulation, records: Records) -> None:
         self._simulation = simulation
-        self._records = records
-        self._held = trio.lowlevel.ParkingLot()
+        self.records = records
         self._pages: dict[tuple[str, str], Callable[[Scope], object]] = {
             ("GET", "/v1/models"): _models,
-            ("GET", "/sim/statistics"): lambda _: self._records.statistics(),
-            ("GET", "/sim/requests"): lambda _: list(self._records.received),
-            ("POST", "/sim/release"): lambda _: {"released": self.release()},
+            ("GET", "/sim/statistics"): lambda _: self.records.statistics(),
+            ("GET", "/sim/requests"): lambda _: list(self.records.received),
+            ("POST", "/sim/release"): lambda _: {"released": self.records.release()},
         }
-
-    def release(self) -> int:
-        """Let all go on that an option ``hold`` holds. Returns how many."""
-        return len(self._held.unpark_all())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -57,22 +78,22 @@ class App:
         else:
             detail = f"{scope['method']} {scope['path']}"
             problem = Problem(kind="not_found", detail=detail)
-            status, body = OpenAI().problem(problem, None, Identity("chatcmpl-0", _STARTED))
+            status, body = _OPENAI.problem(problem, None, Identity("chatcmpl-0", _STARTED))
             await answer(send, status, [JSON], body)
 
     async def _complete(self, dialect: Dialect, scope: Scope, receive: Receive) -> None:
         body = await _read(receive)
-        response = self._simulation.respond(dialect, body, _key(scope["headers"]))
+        response = self._simulation.respond(dialect, body, scope["headers"])
         received = self._received(scope, body, response)
-        self._records.begin(received, response.model, response.attempt)
+        self.records.begin(received, response.model, response.attempt)
         left = True
         try:
             left = await self._perform(response.plan, scope)
         finally:
-            self._records.finish(left=left)
+            self.records.finish(left=left)
 
     def _received(self, scope: Scope, body: bytes, response: Response) -> Received | None:
-        if not self._records.received.maxlen:
+        if not self.records.received.maxlen:
             return None
         headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"]]
         return Received(
@@ -86,7 +107,7 @@ class App:
 
     async def _perform(self, plan: list[steps.Step], scope: Scope) -> bool:
         """Do what the plan says. Returns whether the client left before its end."""
-        client = scope["extensions"]["sluice.client"]
+        client: _Client = scope["extensions"][EXTENSION]
         try:
             if _short(plan):
                 await self._steps(plan, client)
@@ -96,7 +117,7 @@ class App:
             client.abort()
             return True
 
-    async def _watched(self, plan: list[steps.Step], client: Any) -> bool:
+    async def _watched(self, plan: list[steps.Step], client: _Client) -> bool:
         """Perform a plan that takes its time: a client that leaves ends it at once."""
         with trio.CancelScope() as waiting:
             client.watch(waiting.cancel)
@@ -106,9 +127,10 @@ class App:
                 client.unwatch()
         if waiting.cancelled_caught:
             client.abort()
-        return waiting.cancelled_caught
+            return True
+        return False
 
-    async def _steps(self, plan: list[steps.Step], client: Any) -> None:
+    async def _steps(self, plan: list[steps.Step], client: _Client) -> None:
         for step in plan:
             match step:
                 case steps.Start(status, headers):
@@ -120,18 +142,57 @@ class App:
                 case steps.Wait(seconds):
                     await trio.sleep(seconds)
                 case steps.Hold():
-                    await self._held.park()
-                case steps.Hang():
-                    await trio.sleep_forever()
+                    await self.records.hold()
+                case steps.Hang(every, comment):
+                    await _hang(client, every, comment)
                 case steps.Cut():
                     client.abort()
                 case steps.Reset():
                     client.reset()
 
 
+async def serve(
+    app: App,
+    sockets: Sequence[socket.socket],
+    *,
+    certfile: str | None = None,
+    keyfile: str | None = None,
+    shutdown_trigger: Callable[[], Awaitable[None]] | None = None,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve ``app`` on listening ``sockets``, until ``shutdown_trigger`` returns or for ever."""
+    settings = EdgeSettings(max_connections=100_000, drain=1.0, certfile=certfile, keyfile=keyfile)
+    edge = EdgeState(settings)
+    app.records.attach(edge)
+    pump = Pump(EpollPoller, _log_fault)
+    run = functools.partial(
+        serve_edge, app, sockets, settings, pump, state=edge, shutdown_trigger=shutdown_trigger
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pump.run)
+        async with trio.open_nursery() as serving:
+            task_status.started(await serving.start(run))
+        nursery.cancel_scope.cancel()
+
+
+def _log_fault(fault: BaseException) -> None:
+    _logger.error("the simulator's pump failed", exc_info=fault)
+
+
 def _short(plan: list[steps.Step]) -> bool:
     """Whether nothing in the plan waits: the fast path of a benchmark."""
-    return len(plan) == 2
+    match plan:
+        case [steps.Start(), steps.Finish(data)]:
+            return len(data) < _LARGE
+    return False
+
+
+async def _hang(client: _Client, every: float, comment: bytes) -> None:
+    """Wait for the client to leave, with a sign of life ``every`` so many seconds."""
+    while every:
+        await trio.sleep(every)
+        await client.send(client.frame(comment), _WRITE_TIMEOUT)
+    await trio.sleep_forever()
 
 
 async def _read(receive: Receive) -> bytes:
@@ -141,15 +202,6 @@ async def _read(receive: Receive) -> bytes:
         event = await receive()
         body += event.get("body", b"")
     return body
-
-
-def _key(headers: Headers) -> str | None:
-    """The credential, wherever one of the three formats has it."""
-    bearer = find(headers, b"authorization")
-    if bearer is not None:
-        return bearer.removeprefix(b"Bearer ").decode("latin-1")
-    key = find(headers, b"x-api-key")
-    return None if key is None else key.decode("latin-1")
 
 
 def _models(scope: Scope) -> object:

@@ -42,13 +42,14 @@ class Simulation:
         self._attempts: OrderedDict[tuple[str, bytes], int] = OrderedDict()
         self._turns: Counter[str] = Counter()
 
-    def respond(self, dialect: Dialect, body: bytes, key: str | None) -> Response:
-        """Answer one request. ``key``: the credential it came with, if any."""
-        identity = Identity(self.answers.identifier(dialect.id_prefix), int(time.time()))
-        if self._api_key is not None and key != self._api_key:
+    def respond(self, dialect: Dialect, body: bytes, headers: Headers) -> Response:
+        """Answer one request."""
+        name = self.answers.identifier(dialect.id_prefix, dialect.id_length)
+        identity = Identity(name, int(time.time()))
+        if self._api_key is not None and _key(headers) != self._api_key:
             return Response(_error(dialect, Problem(kind="unauthorized"), None, identity))
         try:
-            asked = dialect.parse(body)
+            asked = dialect.parse(body, headers)
         except Refused as refused:
             return Response(_error(dialect, refused.problem, None, identity))
         return self._respond(dialect, asked, identity)
@@ -163,6 +164,13 @@ class Simulation:
         return Answer(
             calls=calls, reasoning=reasoning, tokens=tokens, reasoning_tokens=len(reasoning)
         )
+
+
+def _key(headers: Headers) -> str:
+    """The credential, wherever one of the three formats has it."""
+    found = dict(headers)
+    bearer = found.get(b"authorization", b"").removeprefix(b"Bearer ")
+    return (bearer or found.get(b"x-api-key", b"")).decode("latin-1")
 
 
 def _limited(text: list[bytes], size: int, limit: int | None) -> list[bytes]:

@@ -51,7 +51,13 @@ class Reset(msgspec.Struct, frozen=True):
 
 
 class Hang(msgspec.Struct, frozen=True):
-    """Never do anything again, with the connection open, until the client leaves."""
+    """Never say anything again, with the connection open, until the client leaves.
+
+    ``every`` so many seconds (if not 0) send ``comment``, as a provider that is alive does.
+    """
+
+    every: float = 0.0
+    comment: bytes = b""
 
 
 Step = Start | Send | Wait | Hold | Finish | Cut | Reset | Hang
@@ -69,6 +75,8 @@ class Frames(msgspec.Struct, frozen=True, kw_only=True):
     content: list[bytes] = []
     closing: list[bytes] = []
     end: bytes = b""
+    comment: bytes = b""
+    """What the provider says in a silence; nothing in a body that is not a stream."""
     ending: Ending = "finish"
 
     def all(self) -> list[bytes]:
@@ -76,19 +84,13 @@ class Frames(msgspec.Struct, frozen=True, kw_only=True):
         return [*self.opening, *self.content, *self.closing, self.end]
 
 
-_ENDINGS: dict[Ending, Step] = {
-    "finish": Finish(),
-    "cut": Cut(),
-    "reset": Reset(),
-    "hang": Hang(),
-}
-
-
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How a body is spread over time and writes. Times in seconds."""
 
     first_delay: float = 0.0
     delay: float = 0.0
+    pings: float = 0.0
+    """Silence after which the provider says that it is alive; 0: it never does."""
     hold: int | None = None
     write_each: bool = False
 
@@ -101,33 +103,51 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 def pace(frames: Frames, speed: Pace) -> list[Step]:
     """The steps after the head that deliver ``frames`` at ``speed``."""
     if speed.at_once:
-        return _at_once(frames)
+        return _ended(b"".join(frames.all()), frames, speed)
     steps: list[Step] = [Send(frame) for frame in frames.opening]
-    if speed.first_delay:
-        steps.append(Wait(speed.first_delay))
+    steps += _silence(speed.first_delay, frames, speed) if speed.first_delay else []
+    between = _silence(speed.delay, frames, speed)
     for number, frame in enumerate(frames.content):
         if number == speed.hold:
             steps.append(Hold())
         if number:
-            steps.append(Wait(speed.delay))
+            steps += between
         steps.append(Send(frame))
-    steps.extend(_last(frames, speed))
-    return steps
-
-
-def _at_once(frames: Frames) -> list[Step]:
-    data = b"".join(frames.all())
-    if frames.ending == "finish":
-        return [Finish(data)]
-    return [Send(data), Wait(0), _ENDINGS[frames.ending]]
+    return steps + _last(frames, speed)
 
 
 def _last(frames: Frames, speed: Pace) -> list[Step]:
-    pieces = [*frames.closing, frames.end] if frames.end else list(frames.closing)
-    hold: list[Step] = [Hold()] if speed.hold == len(frames.content) else []
-    if frames.ending != "finish":
-        return [*hold, *(Send(piece) for piece in pieces), Wait(0), _ENDINGS[frames.ending]]
+    steps: list[Step] = [Hold()] if speed.hold == len(frames.content) else []
+    rest = [*frames.closing, frames.end]
     if not speed.write_each:
-        return [*hold, Finish(b"".join(pieces))]
-    spread = [step for piece in pieces for step in (Wait(0), Send(piece))]
-    return [*hold, *spread, Finish()]
+        return steps + _ended(b"".join(rest), frames, speed)
+    for piece in rest:
+        steps += [Wait(0), Send(piece)]
+    return steps + _ended(b"", frames, speed)
+
+
+def _ended(data: bytes, frames: Frames, speed: Pace) -> list[Step]:
+    """``data`` and the body's end, whichever it is; a fault comes after what was sent."""
+    if frames.ending == "finish":
+        return [Finish(data)]
+    sent: list[Step] = [Send(data)] if data else []
+    return [*sent, Wait(0), _fault(frames, speed)]
+
+
+def _fault(frames: Frames, speed: Pace) -> Step:
+    match frames.ending:
+        case "cut":
+            return Cut()
+        case "reset":
+            return Reset()
+        case _:
+            return Hang(speed.pings if frames.comment else 0.0, frames.comment)
+
+
+def _silence(seconds: float, frames: Frames, speed: Pace) -> list[Step]:
+    """Wait, with a sign of life every ``speed.pings`` seconds."""
+    if not speed.pings or not frames.comment:
+        return [Wait(seconds)]
+    count = int(seconds / speed.pings)
+    signs: list[Step] = [Wait(speed.pings), Send(frames.comment)] * count
+    return [*signs, Wait(seconds - count * speed.pings)]
