@@ -42,6 +42,55 @@ REPORT = RequestReport(
 )
 
 
+# The queries of the seed's sections 1 to 9; decision 20 gives the average chunks its sum().
+QUERIES = [
+    "rate(sse_requests_total[5m])",
+    """sum(rate(sse_requests_total{status="success"}[5m]))
+       / sum(rate(sse_requests_total[5m])) * 100""",
+    "topk(5, sum by (provider) (rate(sse_requests_total[5m])))",
+    """histogram_quantile(0.50, sum(rate(sse_request_duration_seconds_bucket[5m])) by (le))""",
+    """histogram_quantile(0.99, sum(rate(sse_request_duration_seconds_bucket[5m])) by (le))""",
+    """topk(3, histogram_quantile(0.95,
+       sum(rate(sse_stage_duration_seconds_bucket[5m])) by (stage, le)))""",
+    """histogram_quantile(0.99,
+       sum(rate(sse_stage_duration_seconds_bucket{substage=~"L1_lookup|L2_lookup"}[5m]))
+       by (substage, le))""",
+    "sse_active_connections",
+    "(sse_active_connections / 300) * 100",
+    "max_over_time(sse_active_connections[1h])",
+    """sum(rate(sse_cache_hits_total[5m]))
+       / (sum(rate(sse_cache_hits_total[5m])) + sum(rate(sse_cache_misses_total[5m]))) * 100""",
+    "sum by (tier) (rate(sse_cache_hits_total[5m]))",
+    """sum(increase(sse_cache_hits_total[24h])) / (sum(increase(sse_cache_hits_total[24h]))
+       + sum(increase(sse_cache_misses_total[24h]))) * 100""",
+    "sse_circuit_breaker_state",
+    "changes(sse_circuit_breaker_state[1h])",
+    "rate(sse_circuit_breaker_failures_total[5m])",
+    "topk(1, sum by (provider) (rate(sse_circuit_breaker_failures_total[5m])))",
+    "rate(sse_rate_limit_exceeded_total[5m])",
+    "sum by (user_type) (rate(sse_rate_limit_exceeded_total[5m]))",
+    """sum(rate(sse_rate_limit_exceeded_total[5m]))
+       / sum(rate(sse_requests_total[5m])) * 100""",
+    "sum(rate(sse_errors_total[5m])) / sum(rate(sse_requests_total[5m])) * 100",
+    "topk(5, sum by (error_type) (rate(sse_errors_total[5m])))",
+    "sum by (stage) (rate(sse_errors_total[5m]))",
+    """sum by (provider) (rate(sse_provider_requests_total{status="success"}[5m]))
+       / sum by (provider) (rate(sse_provider_requests_total[5m])) * 100""",
+    """histogram_quantile(0.99,
+       sum by (provider, le) (rate(sse_provider_latency_seconds_bucket[5m])))""",
+    """bottomk(1, histogram_quantile(0.50,
+       sum by (provider, le) (rate(sse_provider_latency_seconds_bucket[5m]))))""",
+    """sum(rate(sse_chunks_streamed_total[5m]))
+       / sum(rate(sse_requests_total{status="success"}[5m]))""",
+    "histogram_quantile(0.50, sum(rate(sse_stream_duration_seconds_bucket[5m])) by (le))",
+    """sum(rate(sse_queue_produce_success_total[5m]))
+       / sum(rate(sse_queue_produce_attempts_total[5m])) * 100""",
+    "sum(sse_queue_depth)",
+    "topk(3, sum by (reason) (rate(sse_queue_produce_failures_total[5m])))",
+    "rate(sse_queue_backpressure_retries_total[5m])",
+]
+
+
 @pytest.fixture
 def tally() -> Tally:
     """A tally that has counted three requests."""
@@ -106,7 +155,7 @@ def sample_names(metric: Metric) -> set[str]:
     return {f"{metric.name}_{suffix}" for suffix in ("bucket", "sum", "count")}
 
 
-async def test_prometheus_reads_the_whole_catalog_in_both_formats(
+async def test_prometheus_reads_the_catalog_in_both_formats_and_answers_the_seeds_queries(
     prometheus: StartPrometheus, exposed: str
 ) -> None:
     client = await prometheus({"openmetrics": f"{exposed}/metrics", "text": f"{exposed}/text"})
@@ -116,6 +165,8 @@ async def test_prometheus_reads_the_whole_catalog_in_both_formats(
         await knows_every_type(client, job)
         await reads_the_numbers_that_were_counted(client, job)
         await a_series_that_never_moved_has_a_rate_of_zero(client, job)
+    for question in QUERIES:
+        await query(client, question)
 
 
 async def finds_every_metric(client: httpx2.AsyncClient, job: str) -> None:
