@@ -119,3 +119,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f'{self.prog}: {message}\ntry "{self.prog} --help"\n')
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+# `make` alone tells what there is. Everything happens in this folder's own .venv.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint type check-files deterministic real coverage lock clean environment \
+	dev-environment programs npm
+
+# Debian keeps nginx where only root looks.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+PY := .venv/bin/python
+NPM := tests/real/npm
+CODE := engine actors http ops tests
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+
+demo: environment ## the service on 127.0.0.1:8000, with a simulated provider behind it
+	@exec $(PY) -m sluice.ops.demo
+
+test: programs lint type deterministic real coverage ## all checks and all tests, with what they need
+
+lint: dev-environment ## style, and mistakes of asynchronous code
+	$(PY) -m ruff check $(CODE)
+	$(PY) -m ruff format --check $(CODE)
+	$(PY) -m flake8 $(CODE)
+
+type: dev-environment ## types
+	$(PY) -m mypy src tests
+
+deterministic: dev-environment ## the tests without real programs: under a minute
+	$(PY) -m coverage erase
+	$(PY) -m coverage run -m pytest -m "not real"
+
+real: dev-environment programs npm ## the tests with nginx, Prometheus, Chromium, Node
+	$(PY) -m coverage run --append -m pytest -m real
+
+coverage: deterministic real
+	$(PY) -m coverage report --skip-covered --skip-empty
+
+lock: dev-environment ## solve the dependencies anew: requirements*.lock, package-lock.json
+	@.ci/lock
+
+clean: ## forget the environment and everything made
+	@rm -rf .venv build dist src/*.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis $(NPM)/node_modules
+	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
+
+environment:
+	@.ci/environment requirements.lock
+
+dev-environment:
+	@.ci/environment requirements-dev.lock
+
+programs:
+	@.ci/programs
+
+npm: programs
+	@.ci/npm $(NPM)
