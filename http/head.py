@@ -92,6 +92,7 @@ class HeadReader:
         head, rest = head[:end], head[end:]
         self._check_size(head)
         self._parse(head[before:] if before else head, head)
+        self._parser = None  # it holds our methods: a cycle
         return self._request(head), rest
 
     def on_header(self, name: bytes, value: bytes) -> None:
