@@ -80,7 +80,8 @@ class Connections(Actor):
             except ActorStopped:
                 held = ()
             self._slots.adopt(held)
-        self._tell_gauges()
+        self._tell("sse_connection_limit", self._slots.limit)
+        self._tell_active()
 
     @handler
     def acquire(self, message: Acquire) -> Granted | Refused:
@@ -88,14 +89,14 @@ class Connections(Actor):
         if not self._slots.take(message.stream):
             self._refused += 1
             return Refused(RETRY_AFTER)
-        self._tell_gauges()
+        self._tell_active()
         return Granted()
 
     @handler
     def release(self, message: Release) -> None:
         """Take back."""
         if self._slots.give_back(message.stream):
-            self._tell_gauges()
+            self._tell_active()
 
     @handler
     def count(self, _message: Count) -> SlotsInUse:
@@ -109,7 +110,8 @@ class Connections(Actor):
             len(slots), slots.limit, slots.soft_limit, slots.above_soft_limit, self._refused
         )
 
-    def _tell_gauges(self) -> None:
+    def _tell_active(self) -> None:
+        self._tell("sse_active_connections", len(self._slots))
 
-        gauge = SetGauge("sse_active_connections", (), float(len(self._slots)))
-        mention(self.context.ref("metrics"), gauge)
+    def _tell(self, gauge: str, value: int) -> None:
+        mention(self.context.ref("metrics"), SetGauge(gauge, (), float(value)))

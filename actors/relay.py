@@ -159,7 +159,7 @@ async def _call(stream: Stream) -> AsyncIterator[Call]:
         if outcome is not None:
             stream.attempts.append(Attempt(provider.name, outcome, stream.latency))
         if call is not None:
-            provider.done(call)
+            provider.done(call, well=outcome == "success")
 
 
 async def _check_head(call: Call, *, streamed: bool) -> None:

@@ -109,8 +109,13 @@ class Response:
         return payload
 
     def send_nowait(self, data: bytes) -> int:
-        """Write what the socket takes of ``data``."""
-        return self._wire.send_nowait(data)
+        """Write what the socket takes of ``data``, after the head if that has not left yet."""
+        if not self._pending:
+            return self._wire.send_nowait(data)
+        owed = len(self._pending)
+        sent = self._wire.send_nowait(self._pending + data)
+        self._pending = self._pending[sent:]
+        return max(0, sent - owed)
 
     async def send(self, data: bytes, timeout: float) -> None:
         """Write all of ``data``, after the head if that has not left yet."""
@@ -119,6 +124,11 @@ class Response:
             self._pending = b""
         if data:
             await self._wire.send(data, timeout)
+
+    async def respond(self, status: int, headers: Headers, body: bytes, timeout: float) -> None:
+        """Write a whole response."""
+        self.start(status, headers, len(body))
+        await self.end(self.frame(body), timeout)
 
     async def end(self, data: bytes, timeout: float) -> None:
         """Write ``data`` and the end of the body."""

@@ -44,8 +44,8 @@ class SluiceClient:
                 events.append(Event(_encode({"text": choice.delta.content})))
             if choice.finish_reason is not None:
                 self._finish_reason = choice.finish_reason
-        if isinstance(chunk.usage, msgspec.Raw):
-            events.append(Event(_one_line(chunk.usage), b"usage"))
+        if isinstance(chunk.usage, dict):
+            events.append(Event(_encode(chunk.usage), b"usage"))
         return events
 
     def end(self) -> Sequence[Event]:
@@ -63,8 +63,3 @@ class SluiceClient:
     def failure_body(self, failure: Failure) -> bytes:
         """``{"error": ...}``."""
         return sluice_body(failure)
-
-
-def _one_line(raw: msgspec.Raw) -> bytes:
-    """A provider's JSON on one line, whatever line breaks it had between its tokens."""
-    return bytes(raw).translate(None, b"\r\n")
