@@ -13,9 +13,9 @@ import trio
 
 from sluice.actors.connections import Count, SlotsInUse
 from sluice.actors.metrics import Figures, Vitals
-from sluice.engine import ActorError, Message
+from sluice.engine import ActorError, Message, Ref
 
-from .services import AppServices, Lifecycle, ProviderState, Reference
+from .services import AppServices, Lifecycle, ProviderState
 
 ASK_TIMEOUT: Final = 1.0
 """Seconds an actor has to answer: a prober's own deadline is usually 1 to 5 s."""
@@ -81,7 +81,7 @@ async def take(services: AppServices) -> Snapshot:
     return snapshot
 
 
-async def _ask(actor: Reference, question: Message[R]) -> R | None:
+async def _ask(actor: Ref, question: Message[R]) -> R | None:
     try:
         return await actor.ask(question, timeout=ASK_TIMEOUT)
     except ActorError:

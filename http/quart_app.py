@@ -43,7 +43,7 @@ _QUIET: Final = {"Cache-Control": "no-store"}
 
 def build_quart(services: AppServices) -> QuartTrio:
     """The application with the routes of this module."""
-    app = QuartTrio("sluice")
+    app = QuartTrio(__name__, static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     _add_models(app, services)

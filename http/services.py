@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -11,26 +11,13 @@ from sluice.actors.client import Client
 from sluice.actors.reports import RequestReport
 from sluice.actors.settings import Routing
 from sluice.actors.stream import Job
-from sluice.engine import Message
+from sluice.engine import Ref
 
 from .asgi import Receive, Scope, Send
 
 Lifecycle = Literal["starting", "serving", "draining"]
 ProviderState = Literal["ok", "degraded", "down"]
 """``degraded``: not answering just now, for it is starting again; ``down``: it has ended."""
-
-R = TypeVar("R")
-
-
-class Reference(Protocol):
-    """What we do with a `sluice.engine.Ref`."""
-
-    async def ask(self, message: Message[R], *, timeout: float = ...) -> R:
-        """The actor's reply. Raises an `ActorError`."""
-
-    def tell_nowait(self, message: Message[Any]) -> None:
-        """Put a message into its mailbox. Raises an `ActorError`."""
-
 
 class StreamService(Protocol):
     """Runs streams: `sluice.actors.streams.Streams`."""
@@ -59,8 +46,8 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
 
     streams: StreamService
     routing: Routing
-    metrics: Reference
-    connections: Reference
+    metrics: Ref
+    connections: Ref
     providers: Callable[[], dict[str, ProviderState]]
     """Every configured provider, as it is now. Synchronous."""
     log: Callable[[RequestReport], None]

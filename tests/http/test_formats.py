@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from sluice.actors.failures import Failure
+from sluice.actors.formats import Chunk, ClientFormat, Event
+from sluice.http.openai_format import OpenAIClient
+from sluice.http.sluice_format import SluiceClient
+
+CHUNK = msgspec.json.Decoder(Chunk)
+BROKEN = Failure("provider_error", "streaming", "It broke.", status=502, code="provider_cut")
+BUSY = Failure(
+    "connection_pool_exhausted", "admission", "Full.", status=429, code="full", retry_after=1.2
+)
+TOLD = Failure(
+    "validation_error",
+    "provider_call",
+    "The provider refused.",
+    status=400,
+    code="refused",
+    provider_body=b'{"error":{"message":"Too long.","param":"messages","code":"context"}}',
+)
+TEXT = b'{"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}'
+TEXT_NULL = TEXT[:-1] + b',"usage":null}'
+STOP = b'{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
+USAGE = b'{"id":"c","choices":[],"usage":{"prompt_tokens":1,\n "completion_tokens":2}}'
+
+
+def render(client: ClientFormat, data: bytes) -> list[Event]:
+    return list(client.render(data, CHUNK.decode(data)))
+
+
+def decoded(data: bytes) -> Any:
+    return msgspec.json.decode(data)
+
+
+# -- OpenAI ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("usage", [True, False])
+@pytest.mark.parametrize(
+    "data",
+    [
+        TEXT,
+        STOP,
+        b'{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}}]}',
+        b'{"choices":[{"delta":{"reasoning_content":"Hm"},"logprobs":{"content":[]}}]}',
+        b'{"choices":[{"index":1,"delta":{"content":"B"}}], "x_new": [1, 2]}',
+        b'{"choices":[],"prompt_filter_results":[]}',
+    ],
+)
+def test_openai_chunks_pass_byte_for_byte(usage: bool, data: bytes) -> None:
+    assert render(OpenAIClient(usage=usage), data) == [Event(data)]
+
+
+@pytest.mark.parametrize("data", [TEXT_NULL, USAGE])
+def test_usage_that_was_asked_for_passes_byte_for_byte(data: bytes) -> None:
+    assert render(OpenAIClient(usage=True), data) == [Event(data)]
+
+
+def test_usage_that_was_not_asked_for_is_taken_out() -> None:
+    client = OpenAIClient(usage=False)
+    assert render(client, USAGE) == []
+    assert render(client, TEXT_NULL) == [Event(TEXT)]
+    spaced = TEXT[:-1] + b', "usage": null}'
+    assert render(client, spaced) == [Event(TEXT)]
+
+
+def test_text_that_looks_like_a_usage_stays() -> None:
+    text = {"choices": [{"delta": {"content": ',"usage":null'}}], "usage": None}
+    (event,) = render(OpenAIClient(usage=False), msgspec.json.encode(text))
+    assert decoded(event.data) == {"choices": [{"delta": {"content": ',"usage":null'}}]}
+
+
+def test_a_usage_beside_content_stays_because_the_content_must() -> None:
+    data = TEXT[:-1] + b',"usage":{"prompt_tokens":1}}'
+    assert render(OpenAIClient(usage=False), data) == [Event(data)]
+
+
+def test_openai_ends_with_done_and_starts_with_nothing() -> None:
+    client = OpenAIClient(usage=False)
+    assert list(client.end()) == [Event(b"[DONE]")]
+    assert client.preamble() == b""
+    assert client.whole(b'{"choices":[]}') == b'{"choices":[]}'
+
+
+def test_openai_errors_are_those_of_its_api() -> None:
+    client = OpenAIClient(usage=False)
+    error = {
+        "message": "It broke.",
+        "type": "server_error",
+        "param": None,
+        "code": "provider_cut",
+    }
+    assert decoded(client.failure_body(BROKEN)) == {"error": error}
+    event = client.failure_event(BROKEN)
+    assert (event.name, decoded(event.data)) == (b"", {"error": error})
+    assert decoded(client.failure_body(BUSY))["error"]["type"] == "rate_limit_error"
+
+
+def test_what_a_provider_found_wrong_reaches_an_openai_client_in_its_words() -> None:
+    assert OpenAIClient(usage=False).failure_body(TOLD) == TOLD.provider_body
+
+
+# -- ours --------------------------------------------------------------------------------------
+
+
+def test_text_is_an_unnamed_event() -> None:
+    assert render(SluiceClient(), TEXT) == [Event(b'{"text":"Hi"}')]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}',
+        b'{"choices":[{"index":0,"delta":{"reasoning_content":"Hm"}}]}',
+        b'{"choices":[]}',
+        TEXT_NULL.replace(b'"Hi"', b"null"),
+    ],
+)
+def test_a_chunk_without_text_is_no_event(data: bytes) -> None:
+    assert render(SluiceClient(), data) == []
+
+
+def test_usage_is_a_named_event_on_one_line() -> None:
+    (event,) = render(SluiceClient(), USAGE)
+    assert event.name == b"usage"
+    assert b"\n" not in event.data
+    assert decoded(event.data) == {"prompt_tokens": 1, "completion_tokens": 2}
+
+
+def test_done_tells_how_the_answer_ended() -> None:
+    client = SluiceClient()
+    render(client, TEXT)
+    render(client, STOP)
+    render(client, USAGE)
+    (event,) = client.end()
+    assert (event.name, decoded(event.data)) == (b"done", {"finish_reason": "stop"})
+
+
+def test_a_browser_is_told_how_soon_to_reconnect() -> None:
+    assert SluiceClient().preamble() == b"retry: 1000\n"
+
+
+def test_our_errors_say_what_the_metrics_count() -> None:
+    client = SluiceClient()
+    event = client.failure_event(BROKEN)
+    assert event.name == b"failure"
+    assert decoded(event.data) == {
+        "error": {
+            "message": "It broke.",
+            "type": "provider_error",
+            "stage": "streaming",
+            "code": "provider_cut",
+            "param": None,
+        }
+    }
+    assert decoded(client.failure_body(BUSY))["error"]["retry_after"] == 2
+
+
+def test_what_a_provider_found_wrong_is_told_in_our_shape_and_its_words() -> None:
+    error = decoded(SluiceClient().failure_body(TOLD))["error"]
+    assert (error["message"], error["param"], error["code"]) == (
+        "Too long.",
+        "messages",
+        "refused",
+    )
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"error":"x"}', b"\xff", b"[" * 10_000])
+def test_a_provider_whose_error_cannot_be_read_is_told_of_in_our_words(body: bytes) -> None:
+    failure = Failure(
+        "provider_error", "provider_call", "Ours.", status=400, code="c", provider_body=body
+    )
+    assert decoded(SluiceClient().failure_body(failure))["error"]["message"] == "Ours."
