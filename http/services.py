@@ -19,6 +19,7 @@ Lifecycle = Literal["starting", "serving", "draining"]
 ProviderState = Literal["ok", "degraded", "down"]
 """``degraded``: not answering just now, for it is starting again; ``down``: it has ended."""
 
+
 class StreamService(Protocol):
     """Runs streams: `sluice.actors.streams.Streams`."""
 
