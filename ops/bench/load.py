@@ -8,8 +8,8 @@ import msgspec
 
 from . import chunks
 from .contestants import Address
+from .fill import filled
 from .programs import Ground, find, run_to_end
-from .templates import filled
 
 CONNECTIONS = 64
 """Concurrent requests, on as many kept connections."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from . import chunks
 from .contestants import Contestant, Upstream, pass_through
+from .fill import filled
 from .programs import Ground, MissingError, Program, find, free_port, running
-from .templates import filled
 
 PACKAGE = "nginx-extras"
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 
 from .contestants import ROUTE, Address, Contestant, Kind, Upstream, is_tls
+from .fill import filled
 from .programs import Ground, free_port, running
-from .templates import filled
 
 NAME = "Sluice"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.ops.bench import envoy, nginx, ours, templates
+from sluice.ops.bench import envoy, fill, nginx, ours
 from sluice.ops.bench.contestants import Address, Kind, Upstream, pass_through
 from sluice.ops.bench.programs import Ground, MissingError
 
@@ -36,11 +36,11 @@ def test_we_are_configured_with_a_provider_and_a_model_for_each_kind(tmp_path: P
 
 def test_a_template_with_a_blank_that_nobody_fills_is_an_error() -> None:
     with pytest.raises(KeyError):
-        templates.filled("model.toml", name="paced")
+        fill.filled("model.toml", name="paced")
 
 
 def test_what_is_no_blank_stays_as_it_is() -> None:
-    text = templates.filled("load.lua", body='{"model":"paced"}')
+    text = fill.filled("load.lua", body='{"model":"paced"}')
     assert 'wrk.body = [==[{"model":"paced"}]==]' in text
 
 
