@@ -18,8 +18,10 @@ from sluice.actors.streams import NotAccepting
 from sluice.actors.telling import mention
 
 from .asgi import JSON, Headers, Receive, Scope, Send, answer, find
+from .asgi_client import asgi_client
 from .cors import Cors
 from .errors import retry_after
+from .exchange import EXTENSION
 from .services import AppServices
 
 OTHER: Final = "other"
@@ -72,18 +74,22 @@ class Arrival:
 
     async def hand_over(self, job: Job, error_body: Callable[[Failure], bytes]) -> None:
         """Let the streams serve ``job``; if they take none just now, answer 503."""
-        try:
-            await self._services.streams.run(job, self._client())
-        except NotAccepting:
+        client: Client | None = (self._scope.get("extensions") or {}).get(EXTENSION)
+        if client is not None:
+            taken = await self._run(job, client)
+        else:
+            async with asgi_client(self._receive, self._send) as foreign:
+                taken = await self._run(job, foreign)
+        if not taken:
             failure = _not_accepting()
             await self.refuse(failure, error_body(failure))
 
-    def _client(self) -> Client:
-        """The way to the client, which the stream writes to instead of `refuse`."""
-        client: Client | None = (self._scope.get("extensions") or {}).get("sluice.client")
-        if client is not None:
-            return client
-        return self._services.adapt(self._scope, self._receive, self._send)
+    async def _run(self, job: Job, client: Client) -> bool:
+        try:
+            await self._services.streams.run(job, client)
+        except NotAccepting:
+            return False
+        return True
 
     async def refuse(self, failure: Failure, body: bytes) -> None:
         """Answer with ``failure``, whose JSON is ``body``, and report it. Nothing was done yet."""

@@ -13,8 +13,6 @@ from sluice.actors.settings import Routing
 from sluice.actors.stream import Job
 from sluice.engine import Ref
 
-from .asgi import Receive, Scope, Send
-
 Lifecycle = Literal["starting", "serving", "draining"]
 ProviderState = Literal["ok", "degraded", "down"]
 """``degraded``: not answering just now, for it is starting again; ``down``: it has ended."""
@@ -53,7 +51,5 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     """Every configured provider, as it is now. Synchronous."""
     log: Callable[[RequestReport], None]
     lifecycle: Callable[[], Lifecycle]
-    adapt: Callable[[Scope, Receive, Send], Client]
-    """A `Client` on a server that is not our own edge, which brings one in the scope."""
     version: str
     settings: AppSettings = AppSettings()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import msgspec
@@ -64,19 +63,8 @@ class FakeStreams:
         if not self.accepting:
             raise NotAccepting
         self.jobs.append(job)
-        await cast("FakeClient", client).finish(job)
-
-
-class FakeClient:
-    """The way to the client, as `AppServices.adapt` makes it on a foreign server."""
-
-    def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
-        self._send = send
-
-    async def finish(self, job: Job) -> None:
         headers = [(b"x-request-id", job.request_id.encode()), *job.headers]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": b"ran", "more_body": False})
+        await client.respond(200, headers, b"ran", 5.0)
 
 
 class Answer(msgspec.Struct):
@@ -118,7 +106,6 @@ class World:
                 providers=lambda: dict(self.states),
                 log=self.logged.append,
                 lifecycle=lambda: self.lifecycle,
-                adapt=lambda _scope, _receive, send: cast("Client", FakeClient(send)),
                 version="1.2.3",
                 settings=settings or AppSettings(),
             )
