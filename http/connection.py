@@ -20,9 +20,10 @@ import trio
 
 from sluice.actors.failures import ClientLeft, ClientStalled
 
+from .asgi import Asgi, Scope
 from .edge_settings import LINGER_TIME
 from .edge_state import EdgeState
-from .exchange import App, Exchange, Scope
+from .exchange import Exchange
 from .head import HeadReader, Request
 from .refusals import Refused, application_failed, too_slow
 from .response_head import refusal
@@ -44,7 +45,7 @@ class Connection:
     )
 
     def __init__(
-        self, app: App, edge: EdgeState, wire: Wire, base: Scope, asgi_state: dict[str, Any]
+        self, app: Asgi, edge: EdgeState, wire: Wire, base: Scope, asgi_state: dict[str, Any]
     ) -> None:
         self._app = app
         self._edge = edge

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from sluice.actors.failures import ClientLeft, ClientStalled
 
+from .asgi import Event, Headers, Scope
 from .body_reader import BodyReader
 from .edge_settings import EdgeSettings
-from .head import Headers, Request
+from .head import Request
 from .refusals import Refused
 from .response import Disconnected, Response
 from .response_head import refusal
 from .wire import Wire
-
-Scope = MutableMapping[str, Any]
-Event = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 EXTENSION: Final = "sluice.client"
 """The name in ``scope["extensions"]`` under which an application finds its `Client`."""

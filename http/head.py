@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import httptools
 import msgspec
 
+from .asgi import Headers
 from .edge_settings import EdgeSettings
 from .refusals import (
     bad_request,
@@ -26,8 +27,6 @@ from .refusals import (
     url_too_long,
     wrong_version,
 )
-
-Headers = list[tuple[bytes, bytes]]
 
 _END: Final = b"\r\n\r\n"
 _DECIDING: Final = frozenset(

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from sluice.actors.failures import ClientLeft
 
+from .asgi import Headers
 from .body_reader import BodyReader
-from .head import Headers, Request
+from .head import Request
 from .response_head import ResponseHead, response_head
 from .wire import Wire
 

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from .head import Headers, Request
+from .asgi import Headers
+from .head import Request
 from .refusals import Refused
 
 _OURS: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))

@@ -24,10 +24,10 @@ from hypercorn.utils import parse_socket_addr
 
 from sluice.actors.pump import Watcher
 
+from .asgi import Asgi, Scope
 from .connection import Connection
 from .edge_settings import EdgeSettings
 from .edge_state import EdgeState
-from .exchange import App, Scope
 from .refusals import too_many_connections
 from .response_head import refusal
 from .tls_wire import TLSWire
@@ -53,7 +53,7 @@ def bind(addresses: Sequence[str], backlog: int) -> list[socket.socket]:
 
 
 async def serve(
-    app: App,
+    app: Asgi,
     sockets: Sequence[socket.socket],
     settings: EdgeSettings,
     watcher: Watcher,
@@ -92,7 +92,7 @@ async def serve(
 class _Edge:
     """Called by Hypercorn with each accepted connection, in place of its ``TCPServer``."""
 
-    def __init__(self, app: App, state: EdgeState, watcher: Watcher) -> None:
+    def __init__(self, app: Asgi, state: EdgeState, watcher: Watcher) -> None:
         self._app = app
         self._state = state
         self._watcher = watcher

@@ -14,10 +14,10 @@ import trio
 from sluice.actors.client import Client
 from sluice.actors.failures import ClientLeft, ClientStalled
 from sluice.actors.pump import EpollPoller, Pump
-from sluice.http.asgi import JSON, answer, find
+from sluice.http.asgi import JSON, Event, Receive, Scope, Send, answer, find
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeState
-from sluice.http.exchange import EXTENSION, Event, Receive, Scope, Send
+from sluice.http.exchange import EXTENSION
 from sluice.http.server import serve as serve_edge
 
 from . import steps
@@ -28,6 +28,7 @@ from .dialect import Dialect, Identity, Problem
 from .openai import OpenAI
 from .records import Received, Records
 from .simulation import Response, Simulation
+from .steps import Headers
 
 _logger = logging.getLogger(__name__)
 _WRITE_TIMEOUT = 60.0
@@ -45,7 +46,10 @@ _STARTED = 1_700_000_000
 
 
 class _Client(Client, Protocol):
-    """What the edge gives us: a `Client` that can also be reset."""
+    """What the edge gives us: a `Client` that can also be reset, and declare a length."""
+
+    def start(self, status: int, headers: Headers, whole: int | None = None) -> None:
+        """Set the head. ``whole``: the body's length, for ``content-length``."""
 
     def reset(self) -> None:
         """Close the connection with a TCP reset."""
@@ -133,8 +137,8 @@ class App:
     async def _steps(self, plan: list[steps.Step], client: _Client) -> None:
         for step in plan:
             match step:
-                case steps.Start(status, headers):
-                    client.start(status, headers)
+                case steps.Start(status, headers, length):
+                    client.start(status, headers, length)
                 case steps.Send(data):
                     await client.send(client.frame(data), _WRITE_TIMEOUT)
                 case steps.Finish(data):
