@@ -92,8 +92,12 @@ def _text(file: str) -> str:
 
 def _syntax(file: str, text: str, problem: str) -> Mistake:
     found = _AT_LINE.search(problem)
-    line = int(found[1]) if found and found[1] else text.rstrip("\n").count("\n") + 1
     said = _AT_LINE.sub("", problem)
+    if found and found[1]:
+        line = int(found[1])
+    else:
+        line = text.rstrip().count("\n") + 1
+        said += " before the end"
     return Mistake(f"{file}:{line}", "", f"not TOML: {said[:1].lower()}{said[1:]}")
 
 

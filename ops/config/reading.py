@@ -30,7 +30,7 @@ class Reader:
         for missing in sorted(set(table.required) - set(found)):
             node = table.keys[missing]
             allowed = node.allowed if isinstance(node, Rule) else ""
-            self._note((*path, missing), "is missing", allowed)
+            self._note((*path, missing), "it is missing", allowed)
         values: dict[str, object] = {}
         for key, value in found.items():
             if key in table.keys:
