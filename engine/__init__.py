@@ -1,1 +1,78 @@
-"""An actor runtime on trio."""
+"""An actor runtime on trio.
+
+An actor (`Actor`) has a state of its own and handles one message (`Message`) at a time. A
+supervisor (`SupervisorSpec`, `ChildSpec`) starts it and restarts it when it crashes. A reference
+(`Ref`) is its address: it outlives the actor behind it. `open_system` runs a tree of them.
+"""
+
+from ._actor import Actor, handler
+from ._backoff import Backoff
+from ._child import ChildSpec, SupervisorSpec
+from ._context import Context
+from ._crash import CrashReport
+from ._errors import (
+    ActorCrashed,
+    ActorError,
+    ActorStopped,
+    AskCycle,
+    AskTimeout,
+    EngineError,
+    MailboxFull,
+    NotPossible,
+    StartFailed,
+    StartTimeout,
+    SupervisorGaveUp,
+    UnknownMessage,
+    UnknownPath,
+)
+from ._events import Event
+from ._mailbox import Mailbox
+from ._message import Down, Message
+from ._ref import ASK_TIMEOUT, Ref
+from ._runtime import DeadLetter
+from ._statistics import (
+    ActorStatistics,
+    MailboxStatistics,
+    SupervisorStatistics,
+    SystemStatistics,
+)
+from ._system import Done, System, open_system
+from ._tree import TreeNode
+
+__all__ = [
+    "ASK_TIMEOUT",
+    "Actor",
+    "ActorCrashed",
+    "ActorError",
+    "ActorStatistics",
+    "ActorStopped",
+    "AskCycle",
+    "AskTimeout",
+    "Backoff",
+    "ChildSpec",
+    "Context",
+    "CrashReport",
+    "DeadLetter",
+    "Done",
+    "Down",
+    "EngineError",
+    "Event",
+    "Mailbox",
+    "MailboxFull",
+    "MailboxStatistics",
+    "Message",
+    "NotPossible",
+    "Ref",
+    "StartFailed",
+    "StartTimeout",
+    "SupervisorGaveUp",
+    "SupervisorSpec",
+    "SupervisorStatistics",
+    "System",
+    "SystemStatistics",
+    "TreeNode",
+    "UnknownMessage",
+    "UnknownPath",
+    "handler",
+    "open_system",
+]

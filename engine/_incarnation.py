@@ -1,0 +1,373 @@
+"""One incarnation of an actor: a task that starts it, handles its mail, and sees it off.
+
+The hot path is `_serve`: no scope, no nursery and no task a message. Whatever is unusual (paused,
+asked to stop, a `Down` to handle first, mail that was held back) sets ``_detour``, one flag that
+the loop looks at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from trio.lowlevel import current_task
+
+from ._actor import Actor
+from ._context import Context
+from ._crash import CrashReport, make_report, split
+from ._errors import ActorCrashed, ActorStopped, StartTimeout, UnknownMessage
+from ._exit import Exit
+from ._message import Down
+from ._request import Request
+from ._waits import current_actor
+
+if TYPE_CHECKING:
+    from ._cell import Cell
+    from ._mailbox import Mail
+
+BATCH: Final = 64
+"""Messages handled in a row before other tasks get their turn."""
+
+
+class Incarnation:
+    """One life of the actor at a `Cell`."""
+
+    def __init__(self, cell: Cell, number: int) -> None:
+        self.cell = cell
+        self.number = number
+        self.settled = trio.Event()
+        """Ready, or down."""
+        self.down = trio.Event()
+        self.was_ready = False
+        self.exit = Exit("stopped")
+        self._actor: Actor | None = None
+        self._nursery: trio.Nursery | None = None
+        self._scope = trio.CancelScope()
+        self._loop = trio.CancelScope()
+        self._idle = False
+        """The loop is parked, and holds no mail: it can be cancelled without a loss."""
+        self._detour = False
+        self._stopping = False
+        self._asked_to_stop = False
+        self._resumed = trio.Event()
+        self._current: Mail | None = None
+        self._phase = "starting"
+        self._ready_at = 0.0
+        self._monitored: set[Cell] = set()
+
+    # The life.
+
+    async def run(self) -> None:
+        """Live. Raises only what belongs to those outside, such as `trio.Cancelled`."""
+        current_actor.set(self.cell)
+        self.cell.main_task = current_task()
+        fault: Exception | None = None
+        try:
+            with self._scope:
+                await self._live()
+        except BaseException as raised:
+            fault, foreign = split(raised)
+            if foreign is raised:
+                raise
+            if foreign is not None:
+                raise foreign from None
+        finally:
+            self._end(fault)
+
+    async def _live(self) -> None:
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await self._start()
+            with self._loop, self.cell.box.receiver() as receiver:
+                await self._serve(receiver)
+            self._phase = "stopping"
+            if self._actor is not None:
+                await self._actor.on_stop()
+            nursery.cancel_scope.cancel()
+
+    async def _start(self) -> None:
+        cell = self.cell
+        actor = cell.spec.factory()
+        self._actor = actor
+        actor.context = Context(self)
+        cell.adopt(actor)
+        timeout = cell.spec.start_timeout
+        with trio.move_on_after(timeout) as patience:
+            await actor.on_start()
+        if patience.cancelled_caught:
+            raise StartTimeout(f"not ready within {timeout:g} s")
+        self._phase = "idle"
+        self._ready_at = trio.current_time()
+        self._detour = self._detour or cell.paused or bool(cell.urgent) or cell.held is not None
+        self.was_ready = True
+        if not self._stopping:
+            cell.ready()
+            self.settled.set()
+
+    async def _serve(self, receiver: trio.MemoryReceiveChannel[Mail]) -> None:
+        cell = self.cell
+        box = cell.box
+        actor = self._actor
+        assert actor is not None
+        handlers = actor.handlers
+        receive, receive_nowait = receiver.receive, receiver.receive_nowait
+        row = 0
+        mail: Mail | None
+        while True:
+            if self._detour:
+                mail = await self._take_detour()
+                if mail is None:
+                    if self._stopping:
+                        return
+                    continue
+            else:
+                try:
+                    if box.queued and row < BATCH:
+                        row += 1
+                        mail = receive_nowait()
+                    else:
+                        row = 0
+                        self._idle = True
+                        mail = await receive()
+                        self._idle = False
+                except trio.WouldBlock:  # who waited to send was cancelled, and has not run yet
+                    row = BATCH
+                    continue
+                box.queued -= 1
+                if self._detour:
+                    cell.held = mail
+                    continue
+            message: Any = mail
+            if type(mail) is Request:
+                if mail.task is None:
+                    cell.abandoned += 1
+                    continue
+                message = mail.message
+            entry = handlers.get(type(message))
+            if entry is None:
+                self._refuse(mail)
+                continue
+            self._current = mail
+            try:
+                reply = entry.function(actor, message)
+                if entry.is_async:
+                    reply = await reply
+            except entry.raises as declared:
+                self._current = None
+                self._reply_error(mail, declared)
+                continue
+            self._current = None
+            cell.handled += 1
+            if type(mail) is Request and not mail.answer(reply):
+                cell.late_replies += 1
+
+    async def _take_detour(self) -> Mail | None:
+        """The mail to handle next, if it is not in the channel."""
+        cell = self.cell
+        while cell.paused and not self._stopping:
+            self._resumed = trio.Event()
+            self._idle = True
+            await self._resumed.wait()
+            self._idle = False
+        if self._stopping:
+            return None
+        mail: Mail | None = None
+        if cell.urgent:
+            mail = cell.urgent.popleft()
+        elif cell.held is not None:
+            mail, cell.held = cell.held, None
+        self._detour = bool(cell.urgent) or cell.held is not None
+        return mail
+
+    def _refuse(self, mail: Mail) -> None:
+        cell = self.cell
+        cell.unknown += 1
+        message = mail.message if isinstance(mail, Request) else mail
+        why = f"{cell.path}: {cell.kind} has no handler for {type(message).__name__}"
+        if isinstance(mail, Request):
+            mail.fail(UnknownMessage(cell.path, why))
+        else:
+            cell.bury(mail, why)
+
+    def _reply_error(self, mail: Mail, error: Exception) -> None:
+        cell = self.cell
+        cell.handled += 1
+        cell.declared_errors += 1
+        if isinstance(mail, Request) and not mail.fail(error):
+            cell.late_replies += 1
+
+    # The end.
+
+    def _end(self, fault: Exception | None) -> None:
+        cell = self.cell
+        report = None if fault is None else self._report(fault, self._phase_now())
+        self._let_go()
+        self.exit = self._outcome(fault, report)
+        self._answer_current(report)
+        for target in self._monitored:
+            if self in target.watchers:
+                target.watchers.remove(self)
+        if cell.state != "stopping" and self.was_ready and self._stopping:
+            cell.step("stop")
+        cell.ended(self, self.exit)
+        self.down.set()
+        self.settled.set()
+
+    def _let_go(self) -> None:
+        if self._actor is None:
+            return
+        try:
+            self._actor.on_end()
+        except Exception as fault:  # noqa: BLE001 -- it is over; its fault is told, and that is all
+            self._report(fault, "ending")
+
+    def _outcome(self, fault: Exception | None, report: CrashReport | None) -> Exit:
+        if self._asked_to_stop:
+            return Exit("stopped", "", fault, report)
+        if fault is not None:
+            detail = f"{type(fault).__name__}" if report is None else report.reason
+            return Exit("crashed", detail, fault, report)
+        return Exit("left") if self._stopping else Exit("stopped")
+
+    def _answer_current(self, report: CrashReport | None) -> None:
+        mail, self._current = self._current, None
+        if not isinstance(mail, Request):
+            return
+        path, what = self.cell.path, type(mail.message).__name__
+        if report is None:
+            mail.fail(ActorStopped(path, f"{path}: was stopped before it had answered {what}"))
+        else:
+            mail.fail(ActorCrashed(path, f"{path}: crashed on {what}: {report.reason}", report))
+
+    def _phase_now(self) -> str:
+        if self._phase == "idle":
+            return "handling" if self._current is not None else "background"
+        return self._phase
+
+    def _report(self, fault: Exception, phase: str) -> CrashReport:
+        cell = self.cell
+        cell.crashes += 1
+        mail = self._current
+        report = make_report(
+            path=cell.path,
+            kind=cell.kind,
+            incarnation=self.number,
+            phase=phase,
+            error=fault,
+            message=mail.message if isinstance(mail, Request) else mail,
+            state=self.domain_statistics(),
+        )
+        cell.runtime.crashed(report)
+        return report
+
+    # What others ask of it.
+
+    def ask_to_stop(self) -> None:
+        """The shutdown ladder: ask, wait for ``shutdown`` seconds, cancel. Idempotent."""
+        if self._asked_to_stop:
+            return
+        self._asked_to_stop = True
+        patience = self.cell.spec.shutdown
+        if patience is None or not self.was_ready:
+            self._scope.cancel()
+        else:
+            self._scope.deadline = min(self._scope.deadline, trio.current_time() + patience)
+        self._begin_to_stop()
+
+    def leave(self) -> None:
+        """Stop by itself, with the same bounds."""
+        if self._stopping:
+            return
+        patience = self.cell.spec.shutdown
+        if patience is not None:
+            self._scope.deadline = trio.current_time() + patience
+        self._begin_to_stop()
+
+    def _begin_to_stop(self) -> None:
+        if self._stopping:
+            return
+        self._stopping = self._detour = True
+        self.cell.step("stop")
+        if self._idle:
+            self._loop.cancel()
+
+    def hold(self) -> None:
+        """Handle nothing more until `release`."""
+        self._detour = True
+
+    def release(self) -> None:
+        """Go on."""
+        self._resumed.set()
+
+    def spawn(
+        self,
+        function: Callable[..., Awaitable[object]],
+        args: tuple[object, ...],
+        name: str | None,
+    ) -> None:
+        """Run ``function(*args)`` in the background."""
+        if self._nursery is None:
+            raise RuntimeError("an actor has a context from on_start on")
+        label = name or getattr(function, "__qualname__", repr(function))
+        self._nursery.start_soon(_in_background, function, args, name=label)
+
+    def monitor(self, target: Cell) -> None:
+        """Begin to monitor the incarnation at ``target``."""
+        if self._actor is None or Down not in self._actor.handlers:
+            raise TypeError(f"{self.cell.kind} has no handler for Down")
+        if target.life is None:
+            self.deliver_down(target, Down(target.path, target.number, "absent"))
+        elif self not in target.watchers:
+            target.watchers.append(self)
+            self._monitored.add(target)
+
+    def demonitor(self, target: Cell) -> None:
+        """Monitor it no more."""
+        self._monitored.discard(target)
+        if self in target.watchers:
+            target.watchers.remove(self)
+
+    def deliver_down(self, target: Cell, down: Down) -> None:
+        """Put ``down`` before all other mail; it needs no room."""
+        self._monitored.discard(target)
+        box = self.cell.box
+        if self._idle and not self._detour and not box.queued and box.put(down):
+            return
+        self.cell.urgent.append(down)
+        self._detour = True
+
+    # What can be seen of it.
+
+    def uptime(self) -> float:
+        """Seconds since it was ready; 0 if it never was."""
+        return trio.current_time() - self._ready_at if self.was_ready else 0.0
+
+    def handling(self) -> str | None:
+        """The type of the message in progress."""
+        mail = self._current
+        if mail is None:
+            return None
+        return type(mail.message if isinstance(mail, Request) else mail).__name__
+
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the background tasks."""
+        if self._nursery is None:
+            return ()
+        return tuple(sorted(task.name for task in self._nursery.child_tasks))
+
+    def domain_statistics(self) -> object:
+        """What the actor says of itself."""
+        if self._actor is None:
+            return None
+        try:
+            return self._actor.statistics()
+        except Exception as fault:  # noqa: BLE001 -- a snapshot must not crash who takes it
+            return f"statistics() raised {type(fault).__name__}: {fault}"
+
+
+async def _in_background(
+    function: Callable[..., Awaitable[object]], args: tuple[object, ...]
+) -> None:
+    current_actor.set(None)
+    await function(*args)
