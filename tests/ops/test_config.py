@@ -159,15 +159,15 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
         (
             "connections.soft_ratio = 1.5",
             (
-                "sluice.toml:1: connections.soft_ratio: 1.5 is out of range; allowed: a number above "
-                "0 and at most 1"
+                "sluice.toml:1: connections.soft_ratio: 1.5 is out of range; allowed: a number "
+                "above 0 and at most 1"
             ),
         ),
         (
             "[timeouts]\nidle = inf",
             (
-                "sluice.toml:2: timeouts.idle: inf is out of range; allowed: a number above 0 and at "
-                "most 604800 (seconds)"
+                "sluice.toml:2: timeouts.idle: inf is out of range; allowed: a number above 0 and "
+                "at most 604800 (seconds)"
             ),
         ),
         (
@@ -181,8 +181,8 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
             "[conections]\nlimit = 1",
             (
                 'sluice.toml:1: conections: unknown key, did you mean "connections"?; allowed: '
-                "server, store, connections, timeouts, retries, breaker, limits, cache, queue, cors, "
-                "providers, models"
+                "server, store, connections, timeouts, retries, breaker, limits, cache, queue, "
+                "cors, providers, models"
             ),
         ),
         (
@@ -210,8 +210,8 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
         (
             "[providers.x]\nformat = 'openai'",
             (
-                'sluice.toml:1: providers.x.base_url: it is missing; allowed: "http://" or "https://", '
-                'a host, and the path up to "/v1" or the like'
+                'sluice.toml:1: providers.x.base_url: it is missing; allowed: "http://" or '
+                '"https://", a host, and the path up to "/v1" or the like'
             ),
         ),
         (
@@ -224,8 +224,8 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
         (
             f"{PROVIDER}[models.'a*b']\nprovider = 'openai'",
             (
-                'sluice.toml:3: models."a*b": "a*b" is no name for a model; allowed: ASCII letters, '
-                'digits and . _ - : / @ +, with "*" at its end'
+                'sluice.toml:3: models."a*b": "a*b" is no name for a model; allowed: ASCII '
+                'letters, digits and . _ - : / @ +, with "*" at its end'
             ),
         ),
         (
@@ -238,8 +238,8 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
         (
             "[models.a]\nprovider = 'x'",
             (
-                'sluice.toml:2: models.a.provider: there is no provider "x"; allowed: none: there is '
-                "no [providers.NAME]"
+                'sluice.toml:2: models.a.provider: there is no provider "x"; allowed: none: there '
+                "is no [providers.NAME]"
             ),
         ),
         (
@@ -295,9 +295,9 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
         (
             "[cors]\norigins = ['https://a.example', 'https://b.example/path']",
             (
-                'sluice.toml:2: cors.origins: "https://b.example/path" is more than an origin: nothing '
-                'follows host and port; allowed: an array, each item "*" or an origin such as '
-                '"https://app.example.com"'
+                'sluice.toml:2: cors.origins: "https://b.example/path" is more than an origin: '
+                'nothing follows host and port; allowed: an array, each item "*" or an origin such '
+                'as "https://app.example.com"'
             ),
         ),
         (
@@ -310,22 +310,22 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
         (
             "[server]\ntls_cert = 'no.pem'\ntls_key = 'sluice.toml'",
             (
-                'sluice.toml:2: server.tls_cert: "no.pem" is not a file that can be read; allowed: the '
-                "path of a PEM file with the certificate chain"
+                'sluice.toml:2: server.tls_cert: "no.pem" is not a file that can be read; allowed: '
+                "the path of a PEM file with the certificate chain"
             ),
         ),
         (
             "[connections]\nlimit = 20\n[server.limits]\nconnections = 10",
             (
-                "sluice.toml:4: server.limits.connections: 10 is less than [connections] limit, which "
-                "is 20; allowed: 20 or more"
+                "sluice.toml:4: server.limits.connections: 10 is less than [connections] limit, "
+                "which is 20; allowed: 20 or more"
             ),
         ),
         (
             "[server]\nlog_level = 1979-05-27",
             (
-                "sluice.toml:2: server.log_level: a date or a time is a date or a time, not a text in "
-                'quotes; allowed: "debug" or "info" or "warning" or "error"'
+                "sluice.toml:2: server.log_level: a date or a time is a date or a time, not a text "
+                'in quotes; allowed: "debug" or "info" or "warning" or "error"'
             ),
         ),
     ],
@@ -543,8 +543,8 @@ def notices(config: Config) -> list[str]:
 def test_limits_that_do_not_limit_are_named_plainly(toml: Load) -> None:
     assert notices(toml('[limits]\nip = "5/minute"')) == [
         (
-            "sluice.toml:1: limits: has no effect in this version: REQUESTS ARE NOT LIMITED, neither "
-            "by address nor by user nor by token"
+            "sluice.toml:1: limits: has no effect in this version: REQUESTS ARE NOT LIMITED, "
+            "neither by address nor by user nor by token"
         )
     ]
 

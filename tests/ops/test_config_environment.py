@@ -93,8 +93,8 @@ def test_true_and_false_have_many_names(file: str) -> None:
         assert any(notice.place == name for notice in notices) == on
     assert mistakes(file, {name: "maybe"}) == [
         (
-            f'{name}: models.gpt-4o-mini.prefill: "maybe" is neither true nor false; allowed: true or '
-            "false"
+            f'{name}: models.gpt-4o-mini.prefill: "maybe" is neither true nor false; allowed: true '
+            "or false"
         )
     ]
 
