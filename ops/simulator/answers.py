@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
+_T = TypeVar("_T")
 _CORPUS = 8192
 _TEXT = (
     "the of a stream actor mailbox supervisor permit slot lease chunk frame event upstream water "
@@ -65,9 +68,9 @@ class Answers:
         """A fresh number in [0, 1)."""
         return self._random.random()
 
-    def pick(self, names: tuple[str, ...]) -> str:
-        """One of ``names``."""
-        return self._random.choice(names)
+    def pick(self, options: Sequence[_T]) -> _T:
+        """One of ``options``."""
+        return self._random.choice(options)
 
     def pieces(self, who: bytes, attempt: int, chunks: int, size: int) -> list[bytes]:
         """``chunks`` pieces of ``size`` tokens. Another ``attempt`` begins at another sentence."""

@@ -6,6 +6,7 @@ what depends on the past (attempts, turns) or on chance comes in as a `Situation
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from .dialect import Asked, Dialect, Identity, Problem
-from .options import split_name
+from .options import OptionError, split_name
 from .steps import Cut, Ending, Finish, Frames, Hang, Headers, Reset, Start, Step
 
 
@@ -62,6 +63,16 @@ def find(model: str) -> Behaviour | None:
     return None
 
 
+@functools.lru_cache(maxsize=64)
+def faults(names: str) -> tuple[Behaviour, ...]:
+    """The behaviours that the option ``faults`` names. Raises `OptionError`."""
+    found = [BEHAVIOURS.get(f"sim-{name.strip()}") for name in names.split(",")]
+    known = tuple(behaviour for behaviour in found if behaviour is not None)
+    if len(known) < len(found):
+        raise OptionError(f"faults must be names of models without their sim-, not {names!r}")
+    return known
+
+
 # Refusals
 
 
@@ -90,7 +101,7 @@ def _unless_streamed(asked: Asked, situation: Situation) -> Refusal | None:
 
 
 def _page(status: int, headers: Headers, body: bytes) -> list[Step]:
-    return [Start(status, [(b"content-type", b"text/html"), *headers]), Finish(body)]
+    return [Start(status, [(b"content-type", b"text/html"), *headers], len(body)), Finish(body)]
 
 
 # Damages

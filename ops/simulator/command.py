@@ -13,7 +13,7 @@ import trio
 from sluice.http.server import bind
 from sluice.ops.limits import raise_descriptors
 
-from .behaviour import BEHAVIOURS
+from .behaviour import BEHAVIOURS, faults
 from .options import OptionError, Options, checked
 from .records import Records
 from .server import App, serve
@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM. Exit code 1 if it cannot listen or an option is wrong."""
     try:
         options = checked(Options(**{name: getattr(args, name) for name in _FLAGS | _SWITCHES}))
+        faults(options.faults)
     except OptionError as error:
         print(f"sluice simulate: {error}", file=sys.stderr)
         return 1

@@ -98,6 +98,8 @@ def checked(options: Options) -> Options:
     for name, value in msgspec.structs.asdict(options).items():
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
             raise OptionError(f"{name} must not be negative or infinite")
+    if options.probability > 1:
+        raise OptionError("probability must be at most 1")
     if not options.chunk_size:
         raise OptionError("chunk_size must be at least 1")
     if max(options.chunks, options.reasoning) * options.chunk_size > 1_000_000:

@@ -95,7 +95,7 @@ class Records:
             self._models[model] += 1
         if received is not None:
             self.received.append(received)
-        self._changed.unpark_all()
+        self._tell()
 
     def finish(self, *, left: bool) -> None:
         """Its answer ended, or its client ``left``."""
@@ -104,11 +104,11 @@ class Records:
             self._disconnects += 1
         else:
             self._completed += 1
-        self._changed.unpark_all()
+        self._tell()
 
     async def hold(self) -> None:
         """Wait for `release`."""
-        self._changed.unpark_all()
+        self._tell()
         await self._held.park()
 
     def release(self) -> int:
@@ -122,3 +122,7 @@ class Records:
                 await self._changed.park()
         await trio.lowlevel.checkpoint()
         return now
+
+    def _tell(self) -> None:
+        if self._changed:
+            self._changed.unpark_all()

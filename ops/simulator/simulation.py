@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 
 import msgspec
 
@@ -33,19 +34,33 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class Simulation:
-    """Everything that one run of the simulator knows. ``api_key``: ask for it, if not None."""
+    """Everything that one run of the simulator knows.
 
-    def __init__(self, seed: int, options: Options, api_key: str | None = None) -> None:
+    Args:
+        seed: of all that is random.
+        options: for what a model's name leaves open.
+        api_key: demand it, if not None.
+        clock: seconds since the epoch, for ``created``.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        options: Options,
+        api_key: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.answers = Answers(seed)
         self.options = options
         self._api_key = api_key
+        self._clock = clock
         self._attempts: OrderedDict[tuple[str, bytes], int] = OrderedDict()
         self._turns: Counter[str] = Counter()
 
     def respond(self, dialect: Dialect, body: bytes, headers: Headers) -> Response:
         """Answer one request."""
         name = self.answers.identifier(dialect.id_prefix, dialect.id_length)
-        identity = Identity(name, int(time.time()))
+        identity = Identity(name, int(self._clock()))
         if self._api_key is not None and _key(headers) != self._api_key:
             return Response(_error(dialect, Problem(kind="unauthorized"), None, identity))
         try:
@@ -85,8 +100,7 @@ class Simulation:
         options = options_for(asked.model, self.options, found.options)
         faultless = found.refuses is None and found.damages is None
         if faultless and options.probability and self.answers.chance() < options.probability:
-            name = "sim-" + self.answers.pick(tuple(options.faults.split(",")))
-            found = behaviour.find(name) or found
+            found = self.answers.pick(behaviour.faults(options.faults))
             options = options_for(asked.model, self.options, found.options)
         return found, options
 
@@ -105,11 +119,15 @@ class Simulation:
         if refusal is not None:
             return refusal
         said = [self._answer(dialect, asked, situation, options, i) for i in range(asked.n)]
-        frames = _frames(dialect, asked, said, identity)
+        frames = whole = _frames(dialect, asked, said, identity)
         if found.damages and (asked.stream or not found.streams_only):
             frames = found.damages(frames, Damage(dialect, asked, identity))
-        head: Headers = [_EVENTS if asked.stream else _JSON, *dialect.headers(identity)]
-        return [Start(200, head), *pace(frames, options.pace)]
+        steps = pace(frames, options.pace)
+        headers = dialect.headers(identity)
+        if asked.stream:
+            return [Start(200, [_EVENTS, *headers]), *steps]
+        promised = frames if frames.ending == "finish" else whole
+        return [Start(200, [_JSON, *headers], promised.length), *steps]
 
     def _answer(
         self, dialect: Dialect, asked: Asked, situation: Situation, options: Options, index: int
@@ -198,4 +216,4 @@ def _error(
     headers = [_JSON, *dialect.headers(identity)]
     if problem.retry_after is not None:
         headers.append((b"retry-after", b"%d" % problem.retry_after))
-    return [Start(status, headers), Finish(body)]
+    return [Start(status, headers, len(body)), Finish(body)]

@@ -14,10 +14,14 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Start(msgspec.Struct, frozen=True):
-    """The head of the response. It leaves with the first bytes after it."""
+    """The head of the response. It leaves with the first bytes after it.
+
+    ``length`` is the body's, where it is declared: of all that is not streamed.
+    """
 
     status: int
     headers: Headers
+    length: int | None = None
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -78,6 +82,11 @@ class Frames(msgspec.Struct, frozen=True, kw_only=True):
     comment: bytes = b""
     """What the provider says in a silence; nothing in a body that is not a stream."""
     ending: Ending = "finish"
+
+    @property
+    def length(self) -> int:
+        """Bytes in all."""
+        return sum(map(len, self.all()))
 
     def all(self) -> list[bytes]:
         """Every piece, in order."""
@@ -141,7 +150,8 @@ def _fault(frames: Frames, speed: Pace) -> Step:
         case "reset":
             return Reset()
         case _:
-            return Hang(speed.pings if frames.comment else 0.0, frames.comment)
+            alive = speed.pings and frames.comment
+            return Hang(speed.pings, frames.comment) if alive else Hang()
 
 
 def _silence(seconds: float, frames: Frames, speed: Pace) -> list[Step]:
