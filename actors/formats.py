@@ -69,7 +69,9 @@ class Event(NamedTuple):
 class ProviderFormat(Protocol):
     """How a provider speaks."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As configured."""
 
     def is_end(self, data: bytes) -> bool:
         """Whether an event with ``data`` is the format's end marker."""
@@ -84,7 +86,9 @@ class ProviderFormat(Protocol):
 class ClientFormat(Protocol):
     """How a client is spoken to."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of the format."""
 
     def preamble(self) -> bytes:
         """SSE text before the first event; empty in most formats."""

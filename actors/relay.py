@@ -139,6 +139,7 @@ async def _call(stream: Stream) -> AsyncIterator[Call]:
     stream.called(trio.current_time())
     call: Call | None = None
     outcome: Outcome | None = None
+    well = False
     try:
         try:
             call = await provider.call(job.body, streamed=job.streamed, timeouts=job.model.timeouts)
@@ -147,7 +148,7 @@ async def _call(stream: Stream) -> AsyncIterator[Call]:
         await stream.leave_company()
         await _check_head(call, streamed=job.streamed)
         yield call
-        outcome = "success"
+        well, outcome = True, "success"
     except Failure as failure:
         outcome = outcome_of(failure)
         raise
@@ -159,7 +160,7 @@ async def _call(stream: Stream) -> AsyncIterator[Call]:
         if outcome is not None:
             stream.attempts.append(Attempt(provider.name, outcome, stream.latency))
         if call is not None:
-            provider.done(call, well=outcome == "success")
+            provider.done(call, well=well)
 
 
 async def _check_head(call: Call, *, streamed: bool) -> None:

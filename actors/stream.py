@@ -234,7 +234,7 @@ class _Company:
     def __init__(self, stream: Stream, now: float) -> None:
         self._stream = stream
         self._every = stream.job.model.timeouts.heartbeat
-        self._asleep = trio.CancelScope()
+        self._leaving = trio.CancelScope()
         self._gone: trio.Event | None = None
         self.heartbeat_at = now + self._every
 
@@ -246,17 +246,18 @@ class _Company:
 
     async def leave(self) -> None:
         """Send no more; return when nothing of it is under way."""
-        self._asleep.cancel()
+        self._leaving.cancel()
         if self._gone is not None:
             await self._gone.wait()
 
     async def _keep(self, gone: trio.Event) -> None:
         client, timeout = self._stream.client, self._stream.job.model.timeouts.client_write
         try:
-            while not self._asleep.cancel_called:
-                text = self._stream.start_events() + HEARTBEAT
-                await client.send(client.frame(text), timeout)
-                with self._asleep:
+            with self._leaving:
+                while True:
+                    text = self._stream.start_events() + HEARTBEAT
+                    with trio.CancelScope(shield=True):  # a write that was begun is ended
+                        await client.send(client.frame(text), timeout)
                     await trio.sleep(self._every)
         except (ClientLeft, ClientStalled) as reason:
             self._stream.interrupt(reason)

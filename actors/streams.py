@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import trio
 
-from sluice.engine import Actor, Mailbox, handler
+from sluice.engine import Actor, Context, Mailbox, handler
 
 from .client import Client
 from .connections import Held
@@ -110,7 +110,7 @@ class Streams(Actor):
     def __init__(
         self,
         service: StreamService,
-        providers: Mapping[str, ProviderClient],
+        make_providers: Callable[[Context], Mapping[str, ProviderClient]],
         *,
         pump: Pump,
         tick: float,
@@ -119,7 +119,7 @@ class Streams(Actor):
         on_fault: Callable[[BaseException], None],
     ) -> None:
         self._service = service
-        self._providers = providers
+        self._make_providers = make_providers
         self._pump = pump
         self._scan = Scan(tick)
         self._drain = drain
@@ -133,7 +133,7 @@ class Streams(Actor):
         services = Services(
             connections=self.context.ref("connections"),
             metrics=self.context.ref("metrics"),
-            providers=self._providers,
+            providers=self._make_providers(self.context),
             pump=self._pump,
             scan=self._scan,
             spawn=self.context.spawn,

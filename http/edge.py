@@ -11,10 +11,11 @@ import functools
 import socket
 from collections.abc import Callable, Sequence
 
+import msgspec
 import trio
 
 from sluice.actors.pump import Watcher
-from sluice.engine import Actor
+from sluice.engine import Actor, Context
 
 from .asgi import Asgi
 from .edge_settings import EdgeSettings
@@ -22,32 +23,39 @@ from .edge_state import EdgeCounts, EdgeState, EdgeStatistics
 from .refusals import Refused
 from .server import serve
 
+LAST_CALL = 3.0
+"""Seconds between the last call and the cut."""
+
 
 class Edge(Actor):
-    """Serves ``app``; started once it accepts.
+    """Serves an application; started once it accepts.
 
-    Its shutdown (`ChildSpec.shutdown`) must be longer than ``settings.drain``.
+    Its shutdown (`ChildSpec.shutdown`) must be longer than ``settings.drain`` and `LAST_CALL`.
 
     Args:
-        app: the ASGI application.
+        make_app: makes the ASGI application, of this incarnation's context.
         listening: sockets of the process, listening; not closed.
         settings: how clients are treated.
         watcher: the worker's pump.
         counts: where to count: handed to each incarnation, so that counts never go back.
         on_refused: told of each request that the edge itself refuses; must not block.
+        last_call: called when ``settings.drain`` has passed and responses are still under way:
+            what they have to say, they must say within `LAST_CALL` seconds. Then they are cut.
     """
 
     def __init__(
         self,
-        app: Asgi,
+        make_app: Callable[[Context], Asgi],
         listening: Sequence[socket.socket],
         settings: EdgeSettings,
         watcher: Watcher,
         *,
         counts: EdgeCounts | None = None,
         on_refused: Callable[[Refused], None] | None = None,
+        last_call: Callable[[], None] | None = None,
     ) -> None:
-        self._app = app
+        self._last_call = last_call
+        self._make_app = make_app
         self._listening = listening
         self._settings = settings
         self._watcher = watcher
@@ -64,6 +72,10 @@ class Edge(Actor):
     async def on_stop(self) -> None:
         """Drain: returns when the last response has ended or was cut."""
         self._stopping.set()
+        with trio.move_on_after(self._settings.drain):
+            await self._ended.wait()
+        if self._last_call is not None:
+            self._last_call()
         await self._ended.wait()
 
     def statistics(self) -> EdgeStatistics:
@@ -73,9 +85,9 @@ class Edge(Actor):
     async def _serve(self) -> None:
         run = functools.partial(
             serve,
-            self._app,
+            self._make_app(self.context),
             [sock.dup() for sock in self._listening],
-            self._settings,
+            msgspec.structs.replace(self._settings, drain=self._settings.drain + LAST_CALL),
             self._watcher,
             state=self._state,
             shutdown_trigger=self._stopping.wait,

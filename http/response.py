@@ -127,7 +127,7 @@ class Response:
             await self._wire.send(data, timeout)
 
     async def respond(self, status: int, headers: Headers, body: bytes, timeout: float) -> None:
-        """Write a whole response."""
+        """A whole response, with its ``content-length``."""
         self.start(status, headers, len(body))
         await self.end(self.frame(body), timeout)
 

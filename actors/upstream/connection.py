@@ -35,6 +35,11 @@ class UpstreamConnection:
         self.requests = 0
         """Requests sent so far."""
 
+    def __del__(self) -> None:
+        """Close what was dropped with a message that nobody will read."""
+        if not self._closed:
+            self._wire.abandon()
+
     def __repr__(self) -> str:
         state = "closed" if self._closed else "complete" if self.complete else "open"
         return f"<UpstreamConnection fd={self.fd} {state} requests={self.requests}>"
@@ -97,7 +102,7 @@ class UpstreamConnection:
     def receive_nowait(self) -> bytes:
         """The body bytes that one read of the socket completed; empty: none, or `complete`.
 
-        Raises `BlockingIOError` when the socket has nothing.
+        Raises `BlockingIOError` when the socket has nothing. Not to be called once `complete`.
         """
         if self._kept:
             return self._take_kept()
@@ -117,14 +122,13 @@ class UpstreamConnection:
     async def receive(self) -> bytes:
         """Like `receive_nowait`, but waits: empty only when `complete`. A checkpoint."""
         await trio.lowlevel.checkpoint()
-        while True:
+        data = b""
+        while not (data or self.complete):
             try:
                 data = self.receive_nowait()
             except BlockingIOError:
                 await self._wire.wait_readable()
-            else:
-                if data or self.complete:
-                    return data
+        return data
 
     def is_stale(self) -> bool:
         """Whether it must not be used again: closed by the peer, or bytes came while it idled."""

@@ -130,6 +130,10 @@ class TlsWire:
         """Close the socket, without a ``close_notify``: the peer is to see it at once."""
         close_socket(self._socket)
 
+    def abandon(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
     def _read_record(self) -> bytes:
         try:
             return self._tls.read(RECORD_SIZE)

@@ -43,6 +43,9 @@ class Wire(Protocol):
     def close(self) -> None:
         """Close at once. Idempotent."""
 
+    def abandon(self) -> None:
+        """Close what nobody has or waits for any more, from anywhere."""
+
 
 class PlainWire:
     """A connected, non-blocking socket, which it owns. ``recv``, ``send`` are the socket's own."""
@@ -74,6 +77,10 @@ class PlainWire:
     def close(self) -> None:
         """Close the socket; a task that waits for it gets `trio.ClosedResourceError`."""
         close_socket(self._socket)
+
+    def abandon(self) -> None:
+        """Close the socket."""
+        self._socket.close()
 
 
 def shut_reading(connected: socket.socket) -> None:

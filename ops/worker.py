@@ -1,0 +1,273 @@
+"""The tree of actors of one process, put together from a configuration.
+
+::
+
+    root                one_for_one
+     ├─ metrics         takes reports, renders /metrics
+     ├─ connections     the slots of this replica
+     ├─ providers       one_for_one: one actor a provider, with its idle connections
+     ├─ streams         one task a stream
+     └─ edge            Hypercorn, our HTTP/1.1, the routes
+
+The pump stands beside the tree: it is the worker's, not an actor's, so that no restart of an
+actor can stop the bytes of a stream.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib import metadata
+
+import msgspec
+import trio
+
+from sluice.actors.accounting import Window
+from sluice.actors.catalog import Known
+from sluice.actors.connections import Connections
+from sluice.actors.metrics import Count, Metrics
+from sluice.actors.process import sample_process
+from sluice.actors.provider import ProviderClient
+from sluice.actors.provider_actor import Provider
+from sluice.actors.pump import EpollPoller, Pump
+from sluice.actors.samplers import engine_sampler, provider_sampler
+from sluice.actors.scan import tick_for
+from sluice.actors.settings import Timeouts
+from sluice.actors.streams import Streams, StreamService
+from sluice.actors.tally import Tally
+from sluice.actors.telling import mention
+from sluice.actors.upstream_failures import stopped
+from sluice.engine import (
+    ActorStatistics,
+    ChildSpec,
+    Context,
+    Event,
+    SupervisorSpec,
+    System,
+    open_system,
+)
+from sluice.http.app import build_app
+from sluice.http.asgi import Asgi
+from sluice.http.edge import Edge
+from sluice.http.edge_settings import EdgeSettings
+from sluice.http.edge_state import EdgeCounts
+from sluice.http.refusals import Refused
+from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
+from sluice.ops.config import Config
+from sluice.ops.logs import get_logger, request_line
+
+VERSION = metadata.version("sluice-sse")
+
+GRACE = 5.0
+"""Seconds beyond the drain that the edge and the streams have to end what drained."""
+_GRAVE = frozenset({"crashed", "start_failed", "gave_up"})
+
+
+class Worker:
+    """A running tree: what stands in a process beside and above the actors."""
+
+    def __init__(self, config: Config, listening: list[socket.socket]) -> None:
+        self.config = config
+        self.state: Lifecycle = "starting"
+        self.log = get_logger("sluice.worker")
+        self.pump = Pump(EpollPoller, self.on_fault)
+        self.streams = StreamService()
+        self.providers: dict[str, ProviderClient] = {}
+        self.listening = listening
+        self.addresses = [_address(each) for each in listening]
+        self.system: System
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.state} at {', '.join(self.addresses)}>"
+
+    def on_fault(self, fault: BaseException) -> None:
+        """A mistake of ours that was caught: it is logged with its traceback."""
+        self.log.error("internal error", exc_info=fault)
+
+    def on_event(self, event: Event) -> None:
+        """What happens to actors is logged; a crash with its report."""
+        level = "error" if event.kind in _GRAVE else "info"
+        report = None if event.report is None else msgspec.to_builtins(event.report)
+        getattr(self.log, level)(
+            f"actor {event.kind}",
+            actor=event.path,
+            incarnation=event.incarnation,
+            **({"detail": event.detail} if event.detail else {}),
+            **({"report": report} if report else {}),
+        )
+
+    def clients(self, context: Context) -> dict[str, ProviderClient]:
+        """A client for each provider; made once, for they outlive the streams' incarnations."""
+        for name, settings in self.config.providers.items():
+            if name not in self.providers:
+                ref = context.ref(f"providers/{name}")
+                self.providers[name] = ProviderClient(settings, ref)
+        return self.providers
+
+    def application(self, context: Context) -> Asgi:
+        """The routes."""
+        limits = self.config.server.limits
+        services = AppServices(
+            streams=self.streams,
+            routing=self.config.routing,
+            metrics=context.ref("metrics"),
+            connections=context.ref("connections"),
+            providers=self.provider_states,
+            log=request_line,
+            lifecycle=self.lifecycle,
+            version=VERSION,
+            settings=AppSettings(
+                body_limit=limits.body,
+                json_depth=limits.json_depth,
+                cors_origins=self.config.cors.origins,
+            ),
+        )
+        return build_app(services)
+
+    def on_refused(self, refused: Refused) -> None:
+        """A request that the edge turned away is a validation error (``decision 5``)."""
+        if self.state != "starting" and refused.status < 500:
+            labels = ("validation_error", "validation")
+            mention(self.system.ref("metrics"), Count("sse_errors_total", labels))
+
+    def serves(self, system: System) -> None:
+        """Every actor is ready."""
+        self.system = system
+        self.state = "serving"
+
+    def lifecycle(self) -> Lifecycle:
+        """Where it is between its start and its end."""
+        return self.state
+
+    def actors(self) -> list[ActorStatistics]:
+        """A snapshot of every actor; of none before they have started."""
+        if self.state == "starting":
+            return []
+        found = [self.system.inspect(path) for path in self.system.paths]
+        return [each for each in found if isinstance(each, ActorStatistics)]
+
+    def provider_states(self) -> dict[str, ProviderState]:
+        """Every configured provider, as it is now."""
+        return {name: self._provider_state(name) for name in self.config.providers}
+
+    def _provider_state(self, name: str) -> ProviderState:
+        if self.state == "starting":
+            return "degraded"
+        state = self.system.inspect(f"providers/{name}").state
+        return "ok" if state == "running" else "down" if state == "stopped" else "degraded"
+
+
+@asynccontextmanager
+async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIterator[Worker]:
+    """Run the tree; ready when every actor is. Leaving it drains and stops it, right to left.
+
+    ``listening``: sockets to serve at, closed with it.
+    """
+    worker = Worker(config, listening)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(worker.pump.run)
+        try:
+            async with open_system(_tree(worker), on_event=worker.on_event) as system:
+                worker.serves(system)
+                try:
+                    yield worker
+                finally:
+                    worker.state = "draining"
+        finally:
+            for each in listening:
+                each.close()
+            nursery.cancel_scope.cancel()
+
+
+def _tree(worker: Worker) -> SupervisorSpec:
+    """Children start left to right and stop right to left: the edge opens last, closes first."""
+    config = worker.config
+    tally, window = Tally(Known.of(config.routing, VERSION)), Window()
+    samplers = (
+        sample_process,
+        engine_sampler(worker.actors),
+        provider_sampler(worker.providers),
+    )
+    counts = EdgeCounts()
+    patience = config.server.drain + GRACE
+    return SupervisorSpec(
+        "root",
+        [
+            ChildSpec("metrics", lambda: Metrics(tally, window, samplers)),
+            ChildSpec("connections", lambda: Connections(config.connections)),
+            SupervisorSpec("providers", _providers(config)),
+            ChildSpec("streams", lambda: _streams(worker), shutdown=patience),
+            ChildSpec("edge", lambda: _edge(worker, counts), shutdown=patience),
+        ],
+    )
+
+
+def _providers(config: Config) -> list[ChildSpec]:
+    return [
+        ChildSpec(name, functools.partial(Provider, settings))
+        for name, settings in config.providers.items()
+    ]
+
+
+def _streams(worker: Worker) -> Streams:
+    config = worker.config
+    return Streams(
+        worker.streams,
+        worker.clients,
+        pump=worker.pump,
+        tick=tick_for([*_waits(config.timeouts), *_model_waits(config)]),
+        drain=config.server.drain,
+        log=request_line,
+        on_fault=worker.on_fault,
+    )
+
+
+def _model_waits(config: Config) -> Iterator[float]:
+    for model in config.models.values():
+        yield from _waits(model.timeouts)
+
+
+def _waits(timeouts: Timeouts) -> tuple[float, ...]:
+    """What the scan has to find in time."""
+    return (timeouts.first_chunk, timeouts.idle, timeouts.heartbeat, timeouts.total)
+
+
+def _edge(worker: Worker, counts: EdgeCounts) -> Edge:
+    return Edge(
+        worker.application,
+        worker.listening,
+        edge_settings(worker.config),
+        worker.pump,
+        counts=counts,
+        on_refused=worker.on_refused,
+        last_call=lambda: worker.streams.end_all(stopped()),
+    )
+
+
+def edge_settings(config: Config) -> EdgeSettings:
+    """What the configuration says about the edge; a replica's slots are not its connections."""
+    server, limits = config.server, config.server.limits
+    return EdgeSettings(
+        http1=server.http1,
+        head_limit=limits.head,
+        body_limit=limits.body,
+        head_timeout=limits.head_timeout,
+        body_timeout=limits.body_timeout,
+        keepalive_timeout=limits.keepalive_timeout,
+        client_write=config.timeouts.client_write,
+        max_connections=limits.connections,
+        drain=server.drain,
+        certfile=server.tls_cert,
+        keyfile=server.tls_key,
+    )
+
+
+def _address(sock: socket.socket) -> str:
+    """Where ``sock`` listens, as a client writes it."""
+    name = sock.getsockname()
+    if isinstance(name, str):
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
