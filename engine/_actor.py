@@ -16,14 +16,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, get_args, overload
-from typing import get_type_hints
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_args, get_type_hints, overload
 
+from ._context import Context
 from ._mailbox import Mailbox
 from ._message import Message
-
-if TYPE_CHECKING:
-    from ._context import Context
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "_sluice_handler_raises"

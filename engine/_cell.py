@@ -23,7 +23,7 @@ from ._message import Down, Message
 from ._ref import LocalRef, Ref
 from ._request import Request
 from ._statistics import ActorStatistics
-from ._waits import Waiter
+from ._waits import Waiter, check
 
 if TYPE_CHECKING:
     from ._runtime import Runtime
@@ -62,6 +62,15 @@ class Cell:
         return f"<Cell {self.path!r} {self.state} #{self.number}>"
 
     # As an address.
+
+    def check_asker(self, asker: Waiter) -> None:
+        """Whether ``asker``'s handler may wait for this actor.
+
+        Raises `AskCycle`, or `ActorStopped` if this is to be started only after ``asker``.
+        """
+        if not self.is_up() and asker in self.waits_for:
+            raise ActorStopped(self.path, f"{self.path}: is started after {asker.path}")
+        check(asker, self)
 
     def accept_request(self, request: Request) -> None:
         """Take one ask in. Raises `ActorStopped`, `MailboxFull`."""
@@ -148,19 +157,13 @@ class Cell:
         self.life = None
         self.main_task = None
         self.last_uptime = life.uptime()
-        self.waits_for.clear()
         self.step("down")
         watchers, self.watchers = self.watchers, []
         down = Down(self.path, life.number, outcome.kind, outcome.detail)
         for watcher in watchers:
             watcher.deliver_down(self, down)
-        if not life.was_ready:
-            kind = "stopped" if outcome.kind == "stopped" else "start_failed"
-        else:
-            kind = outcome.kind
-        self.runtime.tell(
-            kind, self.path, life.number, detail=outcome.detail, report=outcome.report
-        )
+        if outcome.kind != "crashed":
+            self.runtime.tell(outcome.kind, self.path, life.number, detail=outcome.detail)
         if life.was_ready and outcome.kind != "stopped":
             self.parent.child_exited(self, outcome)
 
@@ -199,6 +202,10 @@ class Cell:
     def waiting(self) -> int:
         """Messages that wait to be handled."""
         return self.box.queued + (self.held is not None) + len(self.urgent)
+
+    def cells(self) -> list[Cell]:
+        """Itself; of a supervisor, all actors below it."""
+        return [self]
 
     def is_up(self) -> bool:
         """Whether there is an incarnation."""

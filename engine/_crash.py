@@ -33,7 +33,7 @@ class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
     """What its `statistics` said after the crash, as plain data."""
 
 
-def make_report(  # noqa: PLR0913 -- a report has these parts
+def make_report(
     *,
     path: str,
     kind: str,

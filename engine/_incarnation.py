@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from trio.lowlevel import current_task
 
-from ._actor import Actor
+from ._actor import Actor, Entry
 from ._context import Context
 from ._crash import CrashReport, make_report, split
 from ._errors import ActorCrashed, ActorStopped, StartTimeout, UnknownMessage
@@ -66,12 +66,10 @@ class Incarnation:
         try:
             with self._scope:
                 await self._live()
-        except BaseException as raised:
+        except BaseException as raised:  # noqa: ASYNC103, BLE001 -- what is foreign goes on
             fault, foreign = split(raised)
-            if foreign is raised:
-                raise
             if foreign is not None:
-                raise foreign from None
+                raise foreign from None  # noqa: ASYNC104 -- in it is all of Cancelled
         finally:
             self._end(fault)
 
@@ -106,64 +104,79 @@ class Incarnation:
             self.settled.set()
 
     async def _serve(self, receiver: trio.MemoryReceiveChannel[Mail]) -> None:
-        cell = self.cell
-        box = cell.box
-        actor = self._actor
-        assert actor is not None
-        handlers = actor.handlers
-        receive, receive_nowait = receiver.receive, receiver.receive_nowait
+        """Handle mail, one at a time, until asked to stop."""
+        box, actor = self.cell.box, self._actor
+        receive_nowait = receiver.receive_nowait
         row = 0
         mail: Mail | None
-        while True:
+        while not self._stopping:
             if self._detour:
                 mail = await self._take_detour()
-                if mail is None:
-                    if self._stopping:
-                        return
-                    continue
-            else:
+            elif box.queued and row < BATCH:
+                row += 1
                 try:
-                    if box.queued and row < BATCH:
-                        row += 1
-                        mail = receive_nowait()
-                    else:
-                        row = 0
-                        self._idle = True
-                        mail = await receive()
-                        self._idle = False
-                except trio.WouldBlock:  # who waited to send was cancelled, and has not run yet
+                    mail = receive_nowait()
+                except trio.WouldBlock:  # its sender was cancelled, and has not run since
                     row = BATCH
                     continue
                 box.queued -= 1
-                if self._detour:
-                    cell.held = mail
-                    continue
-            message: Any = mail
-            if type(mail) is Request:
-                if mail.task is None:
-                    cell.abandoned += 1
-                    continue
-                message = mail.message
-            entry = handlers.get(type(message))
-            if entry is None:
-                self._refuse(mail)
+            else:
+                row = 0
+                mail = await self._receive(receiver)
+            entry = None if mail is None else self._begin(mail)
+            if mail is None or entry is None:
                 continue
-            self._current = mail
             try:
-                reply = entry.function(actor, message)
+                reply = entry.function(actor, mail.message if type(mail) is Request else mail)
                 if entry.is_async:
                     reply = await reply
             except entry.raises as declared:
-                self._current = None
-                self._reply_error(mail, declared)
-                continue
-            self._current = None
-            cell.handled += 1
-            if type(mail) is Request and not mail.answer(reply):
-                cell.late_replies += 1
+                self._finish_with(mail, declared)
+            else:
+                self._finish(mail, reply)
+
+    async def _receive(self, receiver: trio.MemoryReceiveChannel[Mail]) -> Mail | None:
+        """Wait for mail; None if it may not be handled now."""
+        self._idle = True
+        mail = await receiver.receive()
+        self._idle = False
+        self.cell.box.queued -= 1
+        if self._detour:
+            self.cell.held = mail
+            return None
+        return mail
+
+    def _begin(self, mail: Mail) -> Entry | None:
+        """The handler of ``mail``, which is now in progress; None if there is none to call."""
+        actor = self._actor
+        message: Any = mail
+        if type(mail) is Request:
+            if mail.task is None:
+                self.cell.abandoned += 1
+                return None
+            message = mail.message
+        entry = actor.handlers.get(type(message)) if actor is not None else None
+        if entry is None:
+            self._refuse(mail)
+        else:
+            self._current = mail
+        return entry
+
+    def _finish(self, mail: Mail, reply: object) -> None:
+        self._current = None
+        self.cell.handled += 1
+        if type(mail) is Request and not mail.answer(reply):
+            self.cell.late_replies += 1
+
+    def _finish_with(self, mail: Mail, error: Exception) -> None:
+        self._current = None
+        self.cell.handled += 1
+        self.cell.declared_errors += 1
+        if isinstance(mail, Request) and not mail.fail(error):
+            self.cell.late_replies += 1
 
     async def _take_detour(self) -> Mail | None:
-        """The mail to handle next, if it is not in the channel."""
+        """What is unusual comes first; None if nothing may be handled, or nothing was unusual."""
         cell = self.cell
         while cell.paused and not self._stopping:
             self._resumed = trio.Event()
@@ -190,13 +203,6 @@ class Incarnation:
         else:
             cell.bury(mail, why)
 
-    def _reply_error(self, mail: Mail, error: Exception) -> None:
-        cell = self.cell
-        cell.handled += 1
-        cell.declared_errors += 1
-        if isinstance(mail, Request) and not mail.fail(error):
-            cell.late_replies += 1
-
     # The end.
 
     def _end(self, fault: Exception | None) -> None:
@@ -208,8 +214,6 @@ class Incarnation:
         for target in self._monitored:
             if self in target.watchers:
                 target.watchers.remove(self)
-        if cell.state != "stopping" and self.was_ready and self._stopping:
-            cell.step("stop")
         cell.ended(self, self.exit)
         self.down.set()
         self.settled.set()

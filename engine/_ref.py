@@ -16,7 +16,7 @@ from trio.lowlevel import current_task, wait_task_rescheduled
 from ._errors import MailboxFull
 from ._message import Message
 from ._request import Request
-from ._waits import blocked_actor, check, current_actor
+from ._waits import blocked_actor, current_actor
 
 if TYPE_CHECKING:
     from ._cell import Cell
@@ -76,8 +76,8 @@ class LocalRef(Ref):
         cell = self._cell
         asker = None if current_actor.get() is None else blocked_actor()
         if asker is not None:
-            check(asker, cell)
-        request = Request(message, cell, current_task())
+            cell.check_asker(asker)
+        request = Request(message, cell, current_task(), timeout)
         cell.accept_request(request)
         if timeout != inf:
             cell.timer.add(request, trio.current_time() + timeout)
@@ -104,7 +104,7 @@ class LocalRef(Ref):
         if asker is None:
             await cell.accept_when_room(message)
             return
-        check(asker, cell)
+        cell.check_asker(asker)
         asker.waits_for.append(cell)
         try:
             await cell.accept_when_room(message)

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import trio
 from trio.lowlevel import Abort, Task, reschedule
 
-from ._errors import ActorError, AskTimeout
+from ._errors import AskTimeout
 from ._message import Message
 
 
@@ -31,11 +31,14 @@ class Request:
 
     __slots__ = ("addressee", "error", "message", "reply", "task", "timeout")
 
-    def __init__(self, message: Message[Any], addressee: Addressee, task: Task) -> None:
+    def __init__(
+        self, message: Message[Any], addressee: Addressee, task: Task, timeout: float
+    ) -> None:
         self.message = message
         self.addressee = addressee
         self.task: Task | None = task
         """None as soon as nobody waits: answered, timed out, or the asker was cancelled."""
+        self.timeout = timeout
         self.reply: Any = None
         self.error: Exception | None = None
 
@@ -119,5 +122,5 @@ def _time_out(request: Request) -> None:
         return
     addressee = request.addressee
     addressee.timeouts += 1
-    what = type(request.message).__name__
-    request.fail(AskTimeout(addressee.path, f"{addressee.path}: no reply to {what} in time"))
+    what = f"no reply to {type(request.message).__name__} within {request.timeout:g} s"
+    request.fail(AskTimeout(addressee.path, f"{addressee.path}: {what}"))

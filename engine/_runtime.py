@@ -49,7 +49,7 @@ class Runtime:
         self._dead: deque[tuple[str, Any, str, float]] = deque(maxlen=KEPT)
         self._on_event = on_event
 
-    def tell(  # noqa: PLR0913 -- an event has these parts
+    def tell(
         self,
         kind: Kind,
         path: str,
@@ -77,9 +77,11 @@ class Runtime:
             self.hook_failures += 1
 
     def crashed(self, report: CrashReport) -> None:
-        """Keep the report of a crash."""
+        """Keep the report of a crash, and tell it."""
         self.crashes += 1
         self.crash_reports.append(report)
+        kind: Kind = "start_failed" if report.phase == "starting" else "crashed"
+        self.tell(kind, report.path, report.incarnation, detail=report.reason, report=report)
 
     def dead_letter(self, path: str, mail: Mail, reason: str) -> None:
         """Keep a message that nobody will handle."""

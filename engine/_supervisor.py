@@ -14,9 +14,10 @@ from ._backoff import Row
 from ._cell import Cell
 from ._child import ChildSpec, SupervisorSpec
 from ._errors import NotPossible, StartFailed, SupervisorGaveUp
+from ._events import Kind
 from ._exit import Exit, Parent
 from ._intensity import Intensity
-from ._lane import Lane, Work
+from ._lane import Job, Lane, Work
 from ._lifecycle import State, Step, follow
 from ._statistics import SupervisorStatistics
 
@@ -109,6 +110,10 @@ class Supervisor:
         """Follow the lifecycle."""
         self.state = follow(self.state, step)
 
+    def cells(self) -> list[Cell]:
+        """All actors below it."""
+        return [cell for child in self.children for cell in child.cells()]
+
     def is_up(self) -> bool:
         """Whether it has, or may have, children that are up."""
         return self.state in ("starting", "running", "stopping")
@@ -126,16 +131,16 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             with self._starting:
-                await self._start_first(nursery)
+                await self._start_first()
             if self._was_ready:
                 await self._supervise()
             await self._stop_children(self.children)
             nursery.cancel_scope.cancel()
 
-    async def _start_first(self, nursery: trio.Nursery) -> None:
-        for child in self.children:
+    async def _start_first(self) -> None:
+        for index, child in enumerate(self.children):
             try:
-                await child.start(nursery)
+                await self._start(child, self.children[index + 1 :])
             except StartFailed as failure:
                 self._fault, self._detail = failure, str(failure)
                 return
@@ -166,8 +171,8 @@ class Supervisor:
         self._settled.set()
         self._down.set()
         outcome = self._outcome()
-        if outcome.kind != "crashed":
-            self.runtime.tell(outcome.kind, self.path, self.number, detail=outcome.detail)
+        kind: Kind = outcome.kind if self._was_ready else "start_failed"
+        self.runtime.tell(kind, self.path, self.number, detail=outcome.detail)
         if self._was_ready and outcome.kind != "stopped":
             self.parent.child_exited(self, outcome)
 
@@ -187,7 +192,7 @@ class Supervisor:
         if self._work is None:
             self._early.append((child, outcome))
         elif _returns(child.spec.restart, outcome):
-            self._lane(child).submit(partial(self._revive, child, outcome.detail), self._work)
+            self._submit(child, partial(self._revive, child, outcome.detail))
         else:
             child.retire()
             self._lost(child)
@@ -259,19 +264,38 @@ class Supervisor:
         self, group: list[Cell | Supervisor]
     ) -> tuple[Cell | Supervisor, str] | None:
         """Start from left to right what waits; the first that fails, and why."""
-        assert self._nursery is not None
-        for member in group:
+        for index, member in enumerate(group):
             if member.state != "waiting":
                 continue
             try:
-                await member.start(self._nursery)
+                await self._start(member, group[index + 1 :])
             except StartFailed as failure:
                 return member, str(failure)
         return None
 
+    async def _start(self, member: Cell | Supervisor, later: list[Cell | Supervisor]) -> None:
+        """Start ``member``, before ``later``. Raises `StartFailed`."""
+        if self._nursery is None:
+            raise StartFailed(member.path, f"{member.path}: its supervisor is not there")
+        waiters = [cell for child in later if not child.is_up() for cell in child.cells()]
+        for waiter in waiters:
+            waiter.waits_for.extend(member.cells())
+        try:
+            await member.start(self._nursery)
+        finally:
+            for waiter in waiters:
+                waiter.waits_for.clear()
+
     def _lane(self, child: Cell | Supervisor) -> Lane:
         key = child.path if self.spec.strategy == "one_for_one" else ""
         return self._lanes.setdefault(key, Lane())
+
+    def _submit(self, child: Cell | Supervisor, work: Work) -> Job:
+        """Have ``work`` done on ``child`` between all else. Raises `NotPossible`."""
+        if self._work is None or self.state != "running":
+            name = self.path or "(root)"
+            raise NotPossible(f"{child.path}: its supervisor {name} is {self.state}")
+        return self._lane(child).submit(work, self._work)
 
     # For operators.
 
@@ -280,30 +304,35 @@ class Supervisor:
 
         It is done even if who waits for it is cancelled. Raises `NotPossible`.
         """
-        if self._work is None or self.state != "running":
-            name = self.path or "(root)"
-            raise NotPossible(f"{child.path}: its supervisor {name} is {self.state}")
-        return await self._lane(child).submit(work, self._work).wait()
+        return await self._submit(child, work).wait()
 
-    async def restart_child(self, child: Cell | Supervisor) -> str:
-        """Restart ``child`` and those that the strategy says; start it if it is stopped."""
-        assert self._nursery is not None
-        assert self._work is not None
-        group = [child] if child.state in ("stopped", "new") else self._group(child)
+    async def restart_child(self, child: Cell | Supervisor, number: int) -> str:
+        """Restart incarnation ``number`` of ``child``, and those that the strategy says.
+
+        One that is stopped is started. One that has been restarted meanwhile is left alone.
+        """
         was = child.state
+        if child.is_up() and child.number > number:
+            return "had just been restarted"
+        if was in ("stopped", "new"):
+            await self._start_or_revive([child])
+            return f"was {was}"
+        group = self._group(child)
         await self._stop_children(group)
-        for member in group:
-            if member is not child and member.state != "waiting":
-                continue
-            try:
-                await member.start(self._nursery)
-            except StartFailed as failure:
-                self._lane(child).submit(partial(self._revive, member, str(failure)), self._work)
-                raise
+        await self._start_or_revive([one for one in group if one.state == "waiting"])
         others = [member.path for member in group if member is not child]
         return f"was {was}" + (f"; with it {', '.join(others)}" if others else "")
 
-    async def stop_child(self, child: Cell | Supervisor) -> str:
+    async def _start_or_revive(self, group: list[Cell | Supervisor]) -> None:
+        """Start ``group``; what fails is tried again, as after a crash. Raises `StartFailed`."""
+        for index, member in enumerate(group):
+            try:
+                await self._start(member, group[index + 1 :])
+            except StartFailed as failure:
+                self._submit(member, partial(self._revive, member, str(failure)))
+                raise
+
+    async def stop_child(self, child: Cell | Supervisor, _number: int) -> str:
         """Stop ``child`` until an operator restarts it."""
         if child.state == "stopped":
             raise NotPossible(f"{child.path} is stopped already")

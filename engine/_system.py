@@ -49,6 +49,7 @@ class System:
         self._runtime = runtime
         self._root = Supervisor(spec, "", runtime, self)
         self._body = trio.CancelScope()
+        self._closing = trio.CancelScope(shield=True)
         self._outcome: Exit | None = None
         self._ended = trio.Event()
         self._opened_at = trio.current_time()
@@ -101,6 +102,11 @@ class System:
     async def stop(self, path: str) -> Done:
         """Stop what is at ``path`` by the shutdown ladder, until it is restarted."""
         return await self._command("stopped", path, Supervisor.stop_child)
+
+    def hurry(self, seconds: float) -> None:
+        """Whenever it stops: cancel what has not stopped within ``seconds`` from now."""
+        deadline = trio.current_time() + seconds
+        self._closing.deadline = min(self._closing.deadline, deadline)
 
     def tree(self) -> TreeNode:
         """The tree now; ``str()`` of it is a picture."""
@@ -157,7 +163,7 @@ class System:
         if not isinstance(parent, Supervisor):
             raise NotPossible("the root is stopped by ending the program")
         began = trio.current_time()
-        detail = await parent.order(found, partial(method, parent, found))
+        detail = await parent.order(found, partial(method, parent, found, found.number))
         return self._done(action, found, detail, began)
 
     def _done(self, action: str, found: Cell | Supervisor, detail: str, began: float) -> Done:
@@ -175,7 +181,9 @@ class System:
 
     # The life.
 
-    async def _keep(self, *, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    async def _keep(  # noqa: ASYNC114 -- used once, in this file
+        self, *, task_status: trio.TaskStatus[trio.Nursery]
+    ) -> None:
         """Hold the nursery of the tree: cancelling who opened the system does not cut it off."""
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as nursery:
@@ -183,7 +191,8 @@ class System:
                 task_status.started(nursery)
 
     async def _close(self, nursery: trio.Nursery, grace: float) -> None:
-        with trio.move_on_after(grace, shield=True):
+        self.hurry(grace)
+        with self._closing:
             await self._root.stop()
         nursery.cancel_scope.cancel()
 
@@ -218,7 +227,7 @@ async def open_system(
             await system._root.start(kept)  # noqa: SLF001 -- likewise
             with system._body:  # noqa: SLF001 -- likewise
                 yield system
-        except BaseException as raised:  # noqa: BLE001 -- raised again when all has stopped
+        except BaseException as raised:  # noqa: ASYNC103, BLE001 -- raised again when all is down
             failure = raised
         bounded = grace if isinstance(failure, trio.Cancelled) else float("inf")
         await system._close(kept, bounded)  # noqa: SLF001 -- likewise
