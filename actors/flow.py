@@ -100,8 +100,7 @@ class Flow:
         self._decoder = SseDecoder()
         self._parked: trio.lowlevel.Task | None = None
         self._called_at = called_at
-        self.heard_at = called_at
-        self.sent_at = called_at
+        self.heard_at = self.sent_at = trio.current_time()
         self.first_chunk_at: float | None = None
         self.first_content_at: float | None = None
         self.events = 0

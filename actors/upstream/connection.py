@@ -132,13 +132,7 @@ class UpstreamConnection:
 
     def is_stale(self) -> bool:
         """Whether it must not be used again: closed by the peer, or bytes came while it idled."""
-        try:
-            self._recv(1)
-        except BlockingIOError:
-            return self._closed
-        except (OSError, UpstreamFault):
-            return True
-        return True
+        return self._closed or not self._wire.is_quiet()
 
     def close(self) -> None:
         """Close at once, whatever is under way: the provider sees it now. Idempotent."""

@@ -15,13 +15,16 @@ import trio
 
 from sluice.actors.failures import UpstreamFault
 
-from .wire import RECEIVE_SIZE, close_socket, shut_reading
+from .wire import RECEIVE_SIZE, close_socket, nothing_to_read, shut_reading
 
 ALPN: Final = ("http/1.1",)
 """All we speak; a provider that would rather speak HTTP/2 is told so in the handshake."""
 
 RECORD_SIZE: Final = 16 * 1024
 """Plain bytes of one record at most (RFC 8446, 5.1)."""
+
+OWN_READS: Final = 8
+"""Reads for which a peer that was asked nothing may talk TLS: tickets take one or two."""
 
 
 def client_context(ca_file: str | None = None) -> ssl.SSLContext:
@@ -37,7 +40,7 @@ def client_context(ca_file: str | None = None) -> ssl.SSLContext:
 class TlsWire:
     """TLS on ``connected``, a non-blocking socket, which it owns. `handshake` comes first."""
 
-    __slots__ = ("_incoming", "_outgoing", "_socket", "_tls", "_unsent")
+    __slots__ = ("_fault", "_incoming", "_outgoing", "_socket", "_tls", "_unsent")
 
     def __init__(
         self,
@@ -54,6 +57,8 @@ class TlsWire:
         )
         self._unsent = b""
         """Records that the socket has not taken."""
+        self._fault: UpstreamFault | None = None
+        """What stood behind the bytes of the last read."""
 
     @property
     def fd(self) -> int:
@@ -85,6 +90,8 @@ class TlsWire:
 
         Empty after ``close_notify``; without one, the end of file is the fault "cut".
         """
+        if self._fault is not None:
+            raise self._fault
         if self._unsent:
             self._flush_nowait()
         data = self._socket.recv(size)
@@ -122,6 +129,20 @@ class TlsWire:
         """Wait until all records are sent."""
         await self._flush()
 
+    def is_quiet(self) -> bool:
+        """Look, and let TLS have what is its own: tickets, key updates."""
+        for _ in range(OWN_READS):
+            if nothing_to_read(self._socket):
+                return True
+            try:
+                self.recv(RECEIVE_SIZE)
+            except BlockingIOError:
+                continue
+            except (OSError, UpstreamFault):
+                return False
+            return False
+        return False
+
     def hang_up(self) -> None:
         """Shut the socket's reading side."""
         shut_reading(self._socket)
@@ -149,7 +170,7 @@ class TlsWire:
     def _read_records(self, first: bytes) -> bytes:
         """``first`` and all records behind it; an end or a fault among them is for the next read.
 
-        TLS repeats its ends and faults; hanging up makes the descriptor say that they are there.
+        Hanging up makes the descriptor say that it is there.
         """
         parts = [first]
         try:
@@ -157,8 +178,8 @@ class TlsWire:
                 parts.append(self._read_record())
         except BlockingIOError:
             return b"".join(parts)
-        except UpstreamFault:
-            pass
+        except UpstreamFault as fault:
+            self._fault = fault
         self.hang_up()
         return b"".join(parts)
 

@@ -37,6 +37,9 @@ class Wire(Protocol):
     async def wait_writable(self) -> None:
         """Return when `send` may take something."""
 
+    def is_quiet(self) -> bool:
+        """Whether the peer has neither said anything (of its own accord) nor closed."""
+
     def hang_up(self) -> None:
         """Take no more from the peer: the descriptor is readable from now on, `recv` empty."""
 
@@ -70,6 +73,10 @@ class PlainWire:
         """Wait for room in the socket's buffer."""
         await trio.lowlevel.wait_writable(self._socket)
 
+    def is_quiet(self) -> bool:
+        """Look, and take nothing out."""
+        return nothing_to_read(self._socket)
+
     def hang_up(self) -> None:
         """Shut the reading side (tcp(7): the descriptor polls readable from then on)."""
         shut_reading(self._socket)
@@ -81,6 +88,17 @@ class PlainWire:
     def abandon(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def nothing_to_read(connected: socket.socket) -> bool:
+    """Neither a byte, nor an end of file, nor an error."""
+    try:
+        connected.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def shut_reading(connected: socket.socket) -> None:
