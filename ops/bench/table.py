@@ -53,7 +53,7 @@ def columns(rows: Sequence[Row]) -> str:
 
 def shown(value: Spread, digits: int = 0) -> str:
     """A median, and in parentheses the lowest and the highest round."""
-    return f"{value.median:,.{digits}f} ({value.low:,.{digits}f}-{value.high:,.{digits}f})"
+    return f"{value.median:,.{digits}f} ({value.low:,.{digits}f} to {value.high:,.{digits}f})"
 
 
 def _machine(found: Results) -> str:

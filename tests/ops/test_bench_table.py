@@ -44,16 +44,21 @@ def line(text: str, start: str) -> str:
 
 def test_figures_stand_under_their_contestant_and_the_ratio_beside() -> None:
     text = printed(full())
-    assert line(text, "at once 1") == "at once 160 (160-160) - 320 (320-320) 2.00 (2.00-2.00) -"
-    assert line(text, "at once 6") == "at once 6,000 (6,000-6,000) - 2,900 (2,900-2,900)"
+    assert (
+        line(text, "at once 1")
+        == "at once 160 (160 to 160) - 320 (320 to 320) 2.00 (2.00 to 2.00) -"
+    )
+    assert line(text, "at once 6") == "at once 6,000 (6,000 to 6,000) - 2,900 (2,900 to 2,900)"
 
 
 def test_every_measurement_has_its_section() -> None:
     text = printed(full())
-    assert line(text, "added by Sluice") == "added by Sluice 0.40 (0.40-0.40) 1.00 (1.00-1.00)"
+    assert (
+        line(text, "added by Sluice") == "added by Sluice 0.40 (0.40 to 0.40) 1.00 (1.00 to 1.00)"
+    )
     assert line(text, "Sluice 5,000") == "Sluice 5,000 2 21.5 4.2 s"
-    assert line(text, "Sluice 0.50") == "Sluice 0.50 (0.25-1.50)"
-    assert line(text, "ask / checkpoint") == "ask / checkpoint 6.0 (6.0-6.0)"
+    assert line(text, "Sluice 0.50") == "Sluice 0.50 (0.25 to 1.50)"
+    assert line(text, "ask / checkpoint") == "ask / checkpoint 6.0 (6.0 to 6.0)"
 
 
 def test_targets_are_marked_reached_missed_or_not_measured() -> None:
@@ -72,7 +77,7 @@ def test_what_was_not_measured_has_no_section() -> None:
 
 def test_a_rate_that_the_load_limited_is_starred() -> None:
     found = Results(MACHINE, costs={"at-once": {"nginx": [Cost(100, 3000, 0.5)]}})
-    assert "3,000 (3,000-3,000)*" in printed(found)
+    assert "3,000 (3,000 to 3,000)*" in printed(found)
 
 
 def test_one_core_and_what_is_missing_are_said_on_top() -> None:
@@ -88,4 +93,4 @@ def test_columns_line_up_and_no_line_ends_in_blanks() -> None:
 
 
 def test_a_spread_shows_thousands_and_its_bounds() -> None:
-    assert table.shown(Spread(1234.5, 1000, 2000)) == "1,234 (1,000-2,000)"
+    assert table.shown(Spread(1234.5, 1000, 2000)) == "1,234 (1,000 to 2,000)"
