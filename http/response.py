@@ -127,7 +127,7 @@ class Response:
             await self._wire.send(data, timeout)
 
     async def respond(self, status: int, headers: Headers, body: bytes, timeout: float) -> None:
-        """A whole response, with its ``content-length``."""
+        """Write a whole response."""
         self.start(status, headers, len(body))
         await self.end(self.frame(body), timeout)
 

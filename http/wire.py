@@ -227,6 +227,8 @@ class SocketWire:
         if self._woken is not None:
             self._woken.set()
         notify_closing(self._fd)
+        if self._torn:  # what the kernel holds will not be taken: let it go with the connection
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._fd = -1
         self._socket.close()
 
