@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from os import environ
 from pathlib import Path
@@ -21,6 +21,8 @@ import trio
 
 CONFIG: Final = Path(__file__).parent / "demo.toml"
 START_TIMEOUT: Final = 30.0
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a supervisor's word, a terminal that was closed."""
 _LOOK_EVERY: Final = 0.05
 _READY: Final = b"GET /health/ready HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n"
 
@@ -43,14 +45,23 @@ class DemoError(Exception):
 
 
 def main(environment: Mapping[str, str] = environ) -> int:
-    """Run until SIGINT or SIGTERM. Exit code 0 after those, 1 when something failed."""
+    """Run until SIGINT, SIGTERM or SIGHUP. Exit code 0 after those, 1 when something failed."""
     said: list[str] = []
     try:
         trio.run(run, dict(environment))
     except* DemoError as problems:
-        said = [f"demo: {problem}" for problem in problems.exceptions]
+        said = [f"demo: {problem}" for problem in _flat(problems)]
     print("\n".join(said), end="\n" if said else "", file=sys.stderr)
     return 1 if said else 0
+
+
+def _flat(problem: BaseException) -> Iterator[BaseException]:
+    """The problems in a group, and in the groups in it."""
+    if isinstance(problem, BaseExceptionGroup):
+        for inner in problem.exceptions:
+            yield from _flat(inner)
+    else:
+        yield problem
 
 
 async def run(environment: dict[str, str]) -> None:
@@ -63,7 +74,7 @@ async def run(environment: dict[str, str]) -> None:
     port = _free_port()
     base_url = f"http://127.0.0.1:{port}/v1"
     environment = {"SLUICE_PROVIDERS__SIMULATOR__BASE_URL": base_url, **environment}
-    simulate = ["simulate", "--bind", f"127.0.0.1:{port}", "--delay", "0.05"]
+    simulate = ["simulate", "--bind", f"127.0.0.1:{port}", "--delay", "0.03"]
     serve = ["serve", "--config", str(CONFIG)]
     async with trio.open_nursery() as provider:
         provider.start_soon(_program, simulate, environment)
@@ -77,7 +88,7 @@ async def run(environment: dict[str, str]) -> None:
 
 
 async def _until_signal(scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(*_ENDS) as signals:
         await anext(signals)
     scope.cancel()
 
