@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,10 @@ WIDTH: Final = 32
 """Items shown of a collection."""
 LENGTH: Final = 400
 """Characters shown of a text."""
+VALUES: Final = 2000
+"""Compound values looked into, in all: a report is made while its actor's mail waits."""
+SHORTEST: Final = 4
+"""Characters of a secret that is struck out of texts; a shorter one would strike out words."""
 
 _WORDS: Final = frozenset(
     {"key", "keys", "token", "secret", "password", "passwd", "passphrase", "authorization"}
@@ -37,10 +42,11 @@ def names_a_secret(name: str) -> bool:
 class Redactor:
     """Redacts values, and remembers the secrets it met, to strike them out of texts as well."""
 
-    __slots__ = ("_met",)
+    __slots__ = ("_budget", "_met")
 
     def __init__(self) -> None:
         self._met: set[str] = set()
+        self._budget = VALUES
 
     def text(self, text: str) -> str:
         """``text`` without the secrets that `value` has met so far."""
@@ -56,33 +62,24 @@ class Redactor:
             return _shorten(value)
         if isinstance(value, bytes | bytearray | memoryview):
             return f"<{len(value)} bytes>"
-        if depth >= DEPTH:
-            return f"<{type(value).__name__}>"
         return self._compound(value, depth)
 
     def _compound(self, value: object, depth: int) -> Any:
         shown = _safe_repr(value)
-        if "Secret" in shown and not isinstance(value, msgspec.Struct | Mapping | list | tuple):
+        parts = _fields(value)
+        if _is_hidden(value, shown, has_parts=parts is not None):
             self._remember(value)
             return MASK
-        if isinstance(value, msgspec.Struct):
-            return self._struct(value, depth)
-        if isinstance(value, Mapping):
-            return self._fields([(str(k), v) for k, v in value.items()], depth)
+        self._budget -= 1
+        if depth >= DEPTH or self._budget < 0:
+            self._remember(value)
+            return f"<{type(value).__name__}>"
+        if parts is not None:
+            named = {name: self._field(name, item, depth) for name, item in parts[:WIDTH]}
+            return named if isinstance(value, Mapping) else {"type": type(value).__name__, **named}
         if isinstance(value, list | tuple | set | frozenset):
-            items = list(value)[:WIDTH]
-            return [self.value(item, depth + 1) for item in items]
+            return [self.value(item, depth + 1) for item in list(value)[:WIDTH]]
         return _shorten(shown)
-
-    def _struct(self, value: msgspec.Struct, depth: int) -> Any:
-        if "Secret" in type(value).__name__:
-            self._remember(value)
-            return MASK
-        fields = [(name, getattr(value, name)) for name in value.__struct_fields__]
-        return {"type": type(value).__name__, **self._fields(fields, depth)}
-
-    def _fields(self, fields: list[tuple[str, object]], depth: int) -> dict[str, Any]:
-        return {name: self._field(name, value, depth) for name, value in fields[:WIDTH]}
 
     def _field(self, name: str, value: object, depth: int) -> Any:
         if value is not None and names_a_secret(name):
@@ -90,21 +87,40 @@ class Redactor:
             return MASK
         return self.value(value, depth + 1)
 
-    def _remember(self, value: object) -> None:
+    def _remember(self, value: object, depth: int = 0) -> None:
         """Keep the texts inside a secret; not the short ones, which would strike out words."""
-        if isinstance(value, str) and len(value) > 3:
-            self._met.add(value)
-        elif isinstance(value, bytes) and len(value) > 3:
-            self._met.add(value.decode("latin-1"))
-        elif isinstance(value, msgspec.Struct):
-            for name in value.__struct_fields__:
-                self._remember(getattr(value, name))
-        elif isinstance(value, Mapping):
-            for item in value.values():
-                self._remember(item)
-        elif isinstance(value, list | tuple | set | frozenset):
-            for item in value:
-                self._remember(item)
+        if isinstance(value, bytes | bytearray):
+            value = value.decode("latin-1")
+        if isinstance(value, str):
+            if len(value) >= SHORTEST:
+                self._met.add(value)
+            return
+        parts = _fields(value)
+        items: list[object] = [item for _, item in parts] if parts is not None else []
+        if isinstance(value, list | tuple | set | frozenset):
+            items = list(value)
+        self._budget -= 1
+        if depth < DEPTH and self._budget > -VALUES:
+            for item in items[:WIDTH]:
+                self._remember(item, depth + 1)
+
+
+def _fields(value: object) -> list[tuple[str, object]] | None:
+    """The named parts of ``value``; None if it has none."""
+    if isinstance(value, Mapping):
+        return [(str(name), item) for name, item in value.items()]
+    if isinstance(value, msgspec.Struct):
+        return [(name, getattr(value, name)) for name in value.__struct_fields__]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, getattr(value, field.name, None)) for field in fields(value)]
+    return None
+
+
+def _is_hidden(value: object, shown: str, *, has_parts: bool) -> bool:
+    """Whether ``value`` says of itself that it is a secret; not whether it holds one."""
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return False
+    return "Secret" in (shown.split("(", 1)[0] if has_parts else shown)
 
 
 def _shorten(text: str) -> str:

@@ -1,6 +1,62 @@
 """Supervisors, and what the engine promises.
 
-(The promises follow; tests cite them.)
+The promises, sentence by sentence; a test cites each.
+
+*Child specifications.* A child has an id, a start, a restart type (permanent, transient or
+temporary), a shutdown time and a significance. Nonsense combinations are rejected when declared.
+A permanent child is always restarted; a transient one only after a crash; a temporary one never.
+A supervisor with auto_shutdown ends when any, or all, of its significant children have ended by
+themselves.
+
+*Order.* Children start from left to right. Children stop from right to left. Start is
+synchronous: the parent goes on when the child says it is ready. A child that is not ready when
+its start deadline passes has failed to start. A tree whose first start fails is stopped again and
+says why.
+
+*Strategies.* one_for_one restarts the child that crashed. one_for_all restarts all children.
+rest_for_one restarts the child and those that were started after it. A temporary child that a
+strategy took down does not come back. What an operator stopped stays stopped.
+
+*Intensity.* More restarts than the intensity within the period, and the supervisor gives up. Its
+parent then decides. A root that gives up ends the system with `SupervisorGaveUp`. A failed start
+counts as a restart. An operator's restart does not count.
+
+*Backoff.* The first restart is immediate. Further restarts in a row wait longer, with jitter. An
+incarnation that stayed healthy starts the row anew. An operator is not kept waiting by a backoff.
+
+*Shutdown ladder.* A child is asked to stop, waited for, and then cancelled. The message in
+progress is handled to its end first. A child whose shutdown is None is cancelled at once. A child
+that is cancelled is cancelled with all its background tasks. A system that is cancelled from
+outside still stops in order, within its grace.
+
+*Addresses.* An address outlives the actor behind it. The mailbox belongs to the supervisor: mail
+that waits during a restart is delivered after it. Mail of an actor that is stopped for good
+becomes dead letters, and its askers are told.
+
+*Asks.* An ask has a deadline. Asking an actor that is stopped, or was never started, fails at
+once. The asker whose message crashed the actor is told at once. A late reply is dropped and
+counted. A message whose asker has gone before its turn is not handled. Asking oneself is an
+error and not a hang. Asking in a circle is an error and not a hang, also when two handlers ask
+each other at the same time. Asking, while starting, an actor that is started afterwards fails at
+once. A message without a handler is refused to its sender and crashes nobody. An exception that
+the handler declares goes to the asker and crashes nobody.
+
+*Mailboxes.* Mailboxes are bounded. What does not fit is refused, or dropped by declared policy.
+Every overflow is counted. Dead letters are counted, and the last few can be inspected.
+
+*Monitors.* Who monitors an actor is told once when its incarnation ends. Who monitors an actor
+that is not there is told at once. A `Down` needs no room and comes before other mail.
+
+*Background tasks.* A background task belongs to its incarnation. Its crash is the actor's crash.
+
+*Operators.* An operator may inspect, pause, resume, restart and stop any actor, live. A command
+returns what it did, or raises an error that says why not. While paused, the mailbox fills and
+nothing is handled. A pause outlives a restart. A command that was begun is finished, even if the
+operator has gone.
+
+*Sight.* Every actor, mailbox, supervisor and the system has a frozen snapshot. The tree can be
+dumped, as data and as text. A crash report holds the reason, the message and the state, with
+secrets redacted. A hook is told of starts, crashes, restarts and ends; its own faults harm nobody.
 """
 
 from __future__ import annotations

@@ -1,0 +1,83 @@
+"""What mypy --strict knows of messages: the type of an ask is the type of the message's reply."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRELUDE = """\
+from typing import assert_type
+import msgspec
+from sluice.engine import Actor, Message, Ref, handler
+
+class Granted(msgspec.Struct, frozen=True):
+    slot: int
+
+class Acquire(Message[Granted], frozen=True):
+    stream: str
+
+class Release(Message[None], frozen=True):
+    slot: int
+
+"""
+
+RIGHT = """\
+class Slots(Actor):
+    @handler
+    def acquire(self, message: Acquire) -> Granted:
+        return Granted(1)
+
+    @handler(raises=(ValueError,))
+    async def release(self, message: Release) -> None: ...
+
+async def use(ref: Ref) -> None:
+    assert_type(await ref.ask(Acquire("s")), Granted)
+    assert_type(await ref.ask(Acquire("s"), timeout=1), Granted)
+    await ref.tell(Release(1))
+    ref.tell_nowait(Release(1))
+"""
+
+WRONG = {
+    "a reply used as another type": "async def use(ref: Ref) -> int:\n    return await ref.ask(Acquire(''))\n",
+    "a field of the wrong type": "Acquire(stream=1)\n",
+    "a handler that returns another type": (
+        "class Slots(Actor):\n    @handler\n    def a(self, message: Acquire) -> Granted:\n        return 1\n"
+    ),
+    "something told that is no message": "def use(ref: Ref) -> None:\n    ref.tell_nowait('hello')\n",
+    "a message that is changed": "def use(message: Acquire) -> None:\n    message.stream = ''\n",
+}
+
+
+def run_mypy(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+    snippet = folder / "snippet.py"
+    snippet.write_text(PRELUDE + source)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / "cache")]
+    return subprocess.run(
+        [*command, "--config-file", str(ROOT / "pyproject.toml"), str(snippet)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+
+
+def test_mypy_knows_the_reply_of_every_ask_and_finds_what_is_wrong(tmp_path: Path) -> None:
+    right = run_mypy(tmp_path, RIGHT)
+    assert right.returncode == 0, right.stdout
+    wrong = run_mypy(tmp_path, "".join(_as_function(i, text) for i, text in enumerate(WRONG.values())))
+    found = {line.split(":")[1] for line in wrong.stdout.splitlines() if ": error:" in line}
+    assert len(found) == len(WRONG), wrong.stdout
+
+
+def _as_function(index: int, text: str) -> str:
+    body = "".join(f"    {line}\n" for line in text.splitlines())
+    return f"def wrong_{index}() -> None:\n{body}\n"
+
+
+@pytest.mark.parametrize("missing", ["py.typed"])
+def test_the_package_says_that_it_is_typed(missing: str) -> None:
+    assert (ROOT / "engine" / missing).exists()
