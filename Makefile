@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint type check-files deterministic real coverage lock clean environment \
 	dev-environment programs npm
@@ -22,7 +23,7 @@ demo: environment ## the service on 127.0.0.1:8000, with a simulated provider be
 test: programs lint type deterministic real coverage ## all checks and all tests, with what they need
 
 lint: dev-environment ## style, and mistakes of asynchronous code
-	$(PY) -m ruff check $(CODE)
+	$(PY) -m ruff check --output-format=concise $(CODE)
 	$(PY) -m ruff format --check $(CODE)
 	$(PY) -m flake8 $(CODE)
 
