@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from importlib import metadata
-from typing import Final, NoReturn
+from typing import Final
 
 import httpx2
 import msgspec
@@ -23,14 +23,13 @@ from .failures import UpstreamFault
 from .provider_actor import CheckIn, Checkout, Lease, Provider, ProviderStatistics, Settle
 from .settings import ProviderSettings, Timeouts
 from .upstream import (
-    CONNECTION,
-    HEAD,
     Http1Transport,
     Origin,
     ResponseHead,
     UpstreamConnection,
     client_context,
     origin_of,
+    request_head,
 )
 from .upstream.fields import media_type, retry_after
 
@@ -111,9 +110,10 @@ class ProviderClient:
         self._transport = Http1Transport(
             self._leases, context=lambda: client_context(settings.ca_file)
         )
-        self._url = _completions(settings.base_url)
-        self._streamed = _headers(settings, "text/event-stream")
-        self._whole = _headers(settings, "application/json")
+        url = _completions(settings.base_url)
+        self._origin = origin_of(url)
+        self._streamed = request_head("POST", url, _headers(settings, "text/event-stream"))
+        self._whole = request_head("POST", url, _headers(settings, "application/json"))
         self._open = self._calls = 0
 
     def __repr__(self) -> str:
@@ -125,19 +125,11 @@ class ProviderClient:
         Of ``timeouts`` it keeps ``connect``; the others are the caller's. Give the result to
         `done` on every path. Raises `UpstreamFault`.
         """
-        request = httpx2.Request(
-            "POST",
-            self._url,
-            headers=self._streamed if streamed else self._whole,
-            stream=httpx2.ByteStream(body),
-            extensions={"timeout": {"connect": timeouts.connect}},
-        )
-        try:
-            response = await self._transport.handle_async_request(request)
-        except httpx2.TransportError as error:
-            _raise_fault(error)
+        head = self._streamed if streamed else self._whole
+        data = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+        answer = await self._transport.exchange(self._origin, data, timeouts.connect)
         self._calls += 1
-        call = Call(response.extensions[HEAD], response.extensions[CONNECTION])
+        call = Call(answer[1], answer[0])
         if call.head.get(b"content-encoding") not in {b"", b"identity"}:
             call.connection.close()
             raise UpstreamFault("protocol", "a content coding that was not asked for")
@@ -214,13 +206,6 @@ def drain(connection: UpstreamConnection) -> None:
             pass
     except (BlockingIOError, UpstreamFault):
         return
-
-
-def _raise_fault(error: httpx2.TransportError) -> NoReturn:
-    """The taxonomy is ours again on this side of httpx2."""
-    if isinstance(error.__cause__, UpstreamFault):
-        raise error.__cause__
-    raise UpstreamFault("protocol", str(error)) from error
 
 
 def _completions(base_url: str) -> httpx2.URL:

@@ -12,7 +12,7 @@ from .dial import Origin, dial
 from .pool import IdlePool
 from .response import ResponseHead
 from .tls import client_context
-from .transport import CONNECTION, HEAD, Http1Transport, Pool, origin_of
+from .transport import CONNECTION, HEAD, Http1Transport, Pool, origin_of, request_head
 
 __all__ = [
     "CONNECTION",
@@ -26,4 +26,5 @@ __all__ = [
     "client_context",
     "dial",
     "origin_of",
+    "request_head",
 ]

@@ -103,8 +103,10 @@ class Http1Transport(httpx2.AsyncBaseTransport):
         """
         origin = origin_of(request.url)
         data = await _serialize(request)
+        timeout = request.extensions.get("timeout", {}).get("connect")
+        bodyless = request.method == "HEAD"
         try:
-            connection, head = await self._exchange(request, origin, data)
+            connection, head = await self.exchange(origin, data, timeout, bodyless=bodyless)
         except UpstreamFault as fault:
             raise _as_httpx(fault) from fault
         return httpx2.Response(
@@ -114,14 +116,21 @@ class Http1Transport(httpx2.AsyncBaseTransport):
             extensions={CONNECTION: connection, HEAD: head, "http_version": b"HTTP/1.1"},
         )
 
-    async def _exchange(
-        self, request: httpx2.Request, origin: Origin, data: bytes
+    async def exchange(
+        self,
+        origin: Origin,
+        data: bytes,
+        connect_timeout: float | None = None,
+        *,
+        bodyless: bool = False,
     ) -> tuple[UpstreamConnection, ResponseHead]:
-        """Send and read the head; once again if an idle connection turns out to have been closed.
+        """Send ``data``, a whole request, and read the head of the answer.
 
-        Only if not a byte came in answer: else the provider may have begun to work.
+        The door for callers that make the same request again and again: httpx2's objects would
+        cost it as much as the exchange. If an idle connection turns out to have been closed, it
+        is sent once again, but only if not a byte came in answer: else the provider may have
+        begun to work. The connection is the caller's. Raises `UpstreamFault`.
         """
-        bodyless = request.method == "HEAD"
         connection = await self._pool.checkout(origin)
         if connection is not None:
             try:
@@ -129,13 +138,12 @@ class Http1Transport(httpx2.AsyncBaseTransport):
             except UpstreamFault as fault:
                 if connection.answered or fault.reason not in {"cut", "reset"}:
                     raise
-        connection = await self._dial(request, origin)
+        connection = await self._dial(origin, connect_timeout)
         return connection, await _send(connection, data, bodyless=bodyless)
 
-    async def _dial(self, request: httpx2.Request, origin: Origin) -> UpstreamConnection:
+    async def _dial(self, origin: Origin, timeout: float | None) -> UpstreamConnection:
         if origin.secure and self._context is None:
             self._context = self._make_context()
-        timeout = request.extensions.get("timeout", {}).get("connect")
         self.dials += 1
         return await dial(
             origin, self._context, self._connect_timeout if timeout is None else timeout
@@ -203,16 +211,21 @@ def origin_of(url: httpx2.URL) -> Origin:
 async def _serialize(request: httpx2.Request) -> bytes:
     """The request as bytes, its body whole: it may have to be sent twice."""
     body = await request.aread()
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [
-        b"%b: %b" % (name, value)
-        for name, value in request.headers.raw
-        if name.lower() not in _OURS
-    ]
-    lines.append(b"Accept-Encoding: identity")
+    head = request_head(request.method, request.url, request.headers)
     if body or request.method in _WITH_BODY:
-        lines.append(b"Content-Length: %d" % len(body))
+        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+    return head + b"\r\n"
+
+
+def request_head(method: str, url: httpx2.URL, headers: httpx2.Headers) -> bytes:
+    """A request's first line and headers, each with its line end; no length and no empty line.
+
+    Raises `httpx2.LocalProtocolError` for a header that would be two.
+    """
+    lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), url.raw_path)]
+    lines += [b"%b: %b" % field for field in headers.raw if field[0].lower() not in _OURS]
+    lines.append(b"Accept-Encoding: identity")
     head = b"\r\n".join(lines)
     if head.count(b"\r") != len(lines) - 1 or head.count(b"\n") != len(lines) - 1 or b"\0" in head:
         raise httpx2.LocalProtocolError("a header with a line end or a NUL")
-    return b"%b\r\n\r\n%b" % (head, body)
+    return head + b"\r\n"
