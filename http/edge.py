@@ -74,7 +74,7 @@ class Edge(Actor):
         self._stopping.set()
         with trio.move_on_after(self._settings.drain):
             await self._ended.wait()
-        if self._last_call is not None:
+        if self._last_call is not None and not self._ended.is_set():
             self._last_call()
         await self._ended.wait()
 
@@ -83,9 +83,10 @@ class Edge(Actor):
         return self._state.statistics()
 
     async def _serve(self) -> None:
+        app = self._make_app(self.context)
         run = functools.partial(
             serve,
-            self._make_app(self.context),
+            app,
             [sock.dup() for sock in self._listening],
             msgspec.structs.replace(self._settings, drain=self._settings.drain + LAST_CALL),
             self._watcher,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -100,6 +101,9 @@ class RawClient:
                 return True
         return False
 
+    def reset_on_leaving(self) -> None:
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # type: ignore[attr-defined]
+
     async def leave(self) -> None:
         await self.stream.aclose()
 
@@ -172,7 +176,7 @@ async def open_edge(app: Asgi, **settings: Any) -> AsyncIterator[EdgeWorld]:
     """Serve ``app`` on a loopback port of the system's choice."""
     edge_settings = EdgeSettings(**settings)
     state = EdgeState(edge_settings)
-    pump = Pump(EpollPoller, _raise)
+    pump = Pump(EpollPoller, reraise)
     sockets = bind(["127.0.0.1:0"], edge_settings.backlog)
     async with trio.open_nursery() as nursery:
         world = EdgeWorld(state, sockets[0].getsockname(), nursery)
@@ -194,7 +198,7 @@ async def open_edge(app: Asgi, **settings: Any) -> AsyncIterator[EdgeWorld]:
         nursery.cancel_scope.cancel()
 
 
-def _raise(fault: BaseException) -> None:
+def reraise(fault: BaseException) -> None:
     raise fault
 
 
