@@ -76,8 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM. Exit code 1 if it cannot listen or an option is wrong."""
     try:
-        options = checked(Options(**{name: getattr(args, name) for name in _FLAGS | _SWITCHES}))
-        faults(options.faults)
+        options = _options(args)
     except OptionError as error:
         print(f"sluice simulate: {error}", file=sys.stderr)
         return 1
@@ -91,6 +90,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"sluice simulate: {args.bind}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _options(args: argparse.Namespace) -> Options:
+    """What the flags say. Raises `OptionError`."""
+    if (args.certfile is None) != (args.keyfile is None):
+        raise OptionError("--certfile and --keyfile go together")
+    options = Options(**{name: getattr(args, name) for name in _FLAGS | _SWITCHES})
+    faults(options.faults)
+    return checked(options)
 
 
 async def _main(args: argparse.Namespace, app: App, seed: int) -> None:

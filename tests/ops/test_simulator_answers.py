@@ -56,7 +56,9 @@ def test_a_piece_is_json_without_its_quotes(text: str) -> None:
 
 
 @given(st.lists(st.text(min_size=1)), st.data())
-def test_an_answer_goes_on_behind_what_was_said_of_it(texts: list[str], data: st.DataObject) -> None:
+def test_an_answer_goes_on_behind_what_was_said_of_it(
+    texts: list[str], data: st.DataObject
+) -> None:
     whole = "".join(texts)
     cut = data.draw(st.integers(0, len(whole)))
     rest = without(whole[:cut], [escape(text) for text in texts])
