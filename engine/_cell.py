@@ -231,7 +231,7 @@ class Cell:
             dead_letters=self.dead_letters,
             handling=None if life is None else life.handling(),
             tasks=() if life is None else life.tasks(),
-            mailbox=self.box.statistics(),
+            mailbox=self.box.statistics(self.waiting() - self.box.queued),
             domain=None if life is None else life.domain_statistics(),
         )
 

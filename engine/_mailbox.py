@@ -115,12 +115,12 @@ class Box:
         self._send.close()
         self._receive.close()
 
-    def statistics(self) -> MailboxStatistics:
-        """A snapshot."""
+    def statistics(self, held: int) -> MailboxStatistics:
+        """A snapshot; ``held`` messages wait outside of the channel."""
         return MailboxStatistics(
             capacity=self.declared.capacity,
             overflow=self.declared.overflow,
-            waiting=self.queued,
+            waiting=self.queued + held,
             peak=self.peak,
             accepted=self.accepted,
             refused=self.refused,
