@@ -6,10 +6,10 @@
 2. cache lookup: comes between the slot and the call
 3. coalesce: likewise
 4. permit: the breaker's, likewise
-5. call the provider: retries and the fallback chain are a loop around `_call`
+5. call the provider: `_attempt`; retries and the fallback chain are a loop around it
 6. relay: `_relay`; until something must be decided the pump moves the bytes
 7. rescue: around `_relay`, where a `Failure` after the first byte is caught
-8. end: `_end`, which tells the client, and the report, on every path
+8. end: `_tell` the client, if it has not seen the end, and `_report`, on every path
 
 An answer ends in exactly one of these ways: its end marker; one error, before or after the
 first byte, without a marker; or a cut connection, when the client itself is gone or stuck.
@@ -18,8 +18,6 @@ first byte, without a marker; or a cut connection, when the client itself is gon
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import trio
 
@@ -30,7 +28,7 @@ from .failures import ClientLeft, ClientStalled, Failure, UpstreamFault
 from .metrics import Report
 from .openai import OpenAIProvider
 from .outcome import Ending, outcome_of, report_of
-from .provider import Call
+from .provider import Call, ProviderClient
 from .reports import Attempt, Outcome
 from .stream import Stream
 from .telling import mention
@@ -58,8 +56,7 @@ async def live(stream: Stream) -> None:
     stream.client.watch(functools.partial(stream.interrupt, ClientLeft()))
     try:
         with stream.scope:
-            async with _slot(stream), _call(stream) as call:
-                await (_relay(stream, call) if stream.job.streamed else _answer(stream, call))
+            await _admitted(stream)
         ending = stream.interruption if stream.scope.cancelled_caught else None
     except (Failure, ClientLeft, ClientStalled) as reason:
         ending = reason
@@ -79,15 +76,14 @@ async def live(stream: Stream) -> None:
 # -- the slot ----------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def _slot(stream: Stream) -> AsyncIterator[None]:
-    """Hold one of the replica's slots (``decision 13``). Given back on every path."""
+async def _admitted(stream: Stream) -> None:
+    """Hold one of the replica's slots (``decision 13``) for the rest. Given back on every path."""
     connections = stream.services.connections
     try:
         await _acquire(stream, connections)
         stream.holds_slot = True
         stream.admitted_at = trio.current_time()
-        yield
+        await _attempt(stream)
     finally:
         stream.holds_slot = False
         await _release(stream, connections)
@@ -131,23 +127,15 @@ async def _release(stream: Stream, connections: Ref) -> None:
 # -- the call ----------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def _call(stream: Stream) -> AsyncIterator[Call]:
-    """One attempt: the provider's answer, its status good. Its outcome is told on every path."""
-    job = stream.job
-    provider = stream.services.providers[job.model.provider]
-    stream.called(trio.current_time())
+async def _attempt(stream: Stream) -> None:
+    """One provider's answer, from the call to the end. Its outcome is told on every path."""
+    provider = stream.services.providers[stream.job.model.provider]
     call: Call | None = None
     outcome: Outcome | None = None
     well = False
     try:
-        try:
-            call = await provider.call(job.body, streamed=job.streamed, timeouts=job.model.timeouts)
-        except UpstreamFault as fault:
-            raise broken(fault, streaming=stream.head_sent) from fault
-        await stream.leave_company()
-        await _check_head(call, streamed=job.streamed)
-        yield call
+        call = await _call(stream, provider)
+        await (_relay(stream, call) if stream.job.streamed else _answer(stream, call))
         well, outcome = True, "success"
     except Failure as failure:
         outcome = outcome_of(failure)
@@ -161,6 +149,23 @@ async def _call(stream: Stream) -> AsyncIterator[Call]:
             stream.attempts.append(Attempt(provider.name, outcome, stream.latency))
         if call is not None:
             provider.done(call, well=well)
+
+
+async def _call(stream: Stream, provider: ProviderClient) -> Call:
+    """The head of the provider's answer, its status good. Until then the client has company."""
+    job = stream.job
+    stream.called(trio.current_time())
+    try:
+        call = await provider.call(job.body, streamed=job.streamed, timeouts=job.model.timeouts)
+    except UpstreamFault as fault:
+        raise broken(fault, streaming=stream.head_sent) from fault
+    try:
+        await stream.leave_company()
+        await _check_head(call, streamed=job.streamed)
+    except BaseException:
+        provider.done(call)
+        raise
+    return call
 
 
 async def _check_head(call: Call, *, streamed: bool) -> None:

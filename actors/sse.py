@@ -91,6 +91,9 @@ class SseDecoder:
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events that ``data`` completes. Raises `FrameTooLarge`."""
+        if self._start == b"" and data and data[0] != BOM[0]:
+            self._start = None
+            self._clean = True
         if self._clean and b"\r" not in data and len(data) <= self._limit:
             blocks = data.split(b"\n\n")
             rest = blocks.pop()
