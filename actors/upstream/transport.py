@@ -211,16 +211,23 @@ def origin_of(url: httpx2.URL) -> Origin:
 async def _serialize(request: httpx2.Request) -> bytes:
     """The request as bytes, its body whole: it may have to be sent twice."""
     body = await request.aread()
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    if "host" not in request.headers:
-        lines.append(b"Host: " + request.url.netloc)
-    lines += [
-        b"%b: %b" % header for header in request.headers.raw if header[0].lower() not in _OURS
-    ]
-    lines.append(b"Accept-Encoding: identity")
+    head = request_head(request.method, request.url, request.headers)
     if body or request.method in _WITH_BODY:
-        lines.append(b"Content-Length: %d" % len(body))
+        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+    return head + b"\r\n"
+
+
+def request_head(method: str, url: httpx2.URL, headers: httpx2.Headers) -> bytes:
+    """A request's first line and headers, each with its line end; no length and no empty line.
+
+    Raises `httpx2.LocalProtocolError` for a header that would be two.
+    """
+    lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), url.raw_path)]
+    if "host" not in headers:
+        lines.append(b"Host: " + url.netloc)
+    lines += [b"%b: %b" % field for field in headers.raw if field[0].lower() not in _OURS]
+    lines.append(b"Accept-Encoding: identity")
     head = b"\r\n".join(lines)
     if head.count(b"\r") != len(lines) - 1 or head.count(b"\n") != len(lines) - 1 or b"\0" in head:
         raise httpx2.LocalProtocolError("a header with a line end or a NUL")
-    return b"%b\r\n\r\n%b" % (head, body)
+    return head + b"\r\n"
