@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,10 +22,10 @@ class Simulator:
     OpenAI routes (``.../v1``).
     """
 
-    def __init__(self, records: Records, port: int) -> None:
+    def __init__(self, records: Records, port: int, scheme: str) -> None:
         self._records = records
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"{scheme}://127.0.0.1:{port}"
         self.base_url = self.url + "/v1"
 
     def __repr__(self) -> str:
@@ -51,17 +52,30 @@ class Simulator:
 
 @asynccontextmanager
 async def open_simulator(
-    *, seed: int = 1, options: Options | None = None, api_key: str | None = None, keep: int = 100
+    *,
+    seed: int = 1,
+    options: Options | None = None,
+    api_key: str | None = None,
+    keep: int = 100,
+    certificate: tuple[str, str] | None = None,
 ) -> AsyncIterator[Simulator]:
     """A simulator on a free port of loopback, for the time of the block.
 
-    ``keep``: how many requests it remembers. ``api_key``: the credential it insists on.
+    Args:
+        seed: of all that is random.
+        options: for what a model's name leaves open.
+        api_key: the credential it insists on.
+        keep: how many requests it remembers.
+        certificate: paths of a chain and its key (PEM), to speak TLS.
     """
     records = Records(seed, keep)
     app = App(Simulation(seed, options or Options(), api_key), records)
+    chain, key = certificate or (None, None)
+    running = functools.partial(serve, certfile=chain, keyfile=key)
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening:
         listening.setblocking(False)
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve, app, [listening])
-            yield Simulator(records, listening.getsockname()[1])
+            await nursery.start(running, app, [listening])
+            scheme = "http" if certificate is None else "https"
+            yield Simulator(records, listening.getsockname()[1], scheme)
             nursery.cancel_scope.cancel()

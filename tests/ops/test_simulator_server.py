@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import openai
 import pytest
 import trio
+import trustme
 from openai.types.chat import ChatCompletionMessageParam
 
 from sluice.ops.simulator import Options, Simulator, open_simulator
@@ -243,6 +246,41 @@ def use_official_client(base_url: str) -> None:
             create(model="sim-error-in-stream", messages=[hello], stream=True) as stream,
         ):
             list(stream)
+
+
+async def test_a_page_and_a_redirect_are_no_completions(client: httpx2.AsyncClient) -> None:
+    path = "/v1/chat/completions"
+    page = await client.post(path, json=body("sim-html"))
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html")
+    redirect = await client.post(path, json=body("sim-redirect"))
+    assert redirect.status_code == 307
+    assert redirect.headers["location"].endswith("/elsewhere")
+
+
+async def test_faults_are_the_same_over_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    chain, key = str(tmp_path / "chain.pem"), str(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(chain)
+    issued.private_key_pem.write_to_path(key)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with trio.fail_after(30):
+        async with (
+            open_simulator(seed=1, certificate=(chain, key)) as simulator,
+            httpx2.AsyncClient(base_url=simulator.url, verify=context) as client,
+        ):
+            assert (await read(client, "sim-ok"))[1] == ""
+            got, error = await read(client, "sim-cut")
+            assert got
+            assert error
+            got, error = await read(client, "sim-reset")
+            assert (got, error) == (b"", "ReadError")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read, client, "sim-stall")
+                await simulator.wait(lambda seen: seen.open == 1)
+                nursery.cancel_scope.cancel()
+            assert (await simulator.wait(lambda seen: seen.open == 0)).disconnects == 1
 
 
 async def test_its_port_is_free_again_when_it_is_closed() -> None:
