@@ -21,7 +21,7 @@ import trio
 from sluice.actors.failures import ClientLeft, ClientStalled
 
 from .asgi import Asgi, Scope
-from .edge_settings import LINGER_TIME
+from .edge_settings import FIRST_REQUEST, LINGER_TIME
 from .edge_state import EdgeState
 from .exchange import Exchange
 from .head import HeadReader, Request
@@ -41,6 +41,7 @@ class Connection:
         "_exchange",
         "_patience",
         "_scope",
+        "_served",
         "_wire",
     )
 
@@ -54,6 +55,7 @@ class Connection:
         self._asgi_state = asgi_state
         self._scope = trio.CancelScope()
         self._exchange: Exchange | None = None
+        self._served = False
         self._patience = math.inf  # until when an idle connection is kept
 
     def __repr__(self) -> str:
@@ -75,15 +77,19 @@ class Connection:
         """End what nobody waits for: an idle connection, or an application without a client."""
         exchange = self._exchange
         if exchange is None:
-            if now >= self._patience:
+            if now >= self._patience and not self._wire.has_bytes():
                 self._scope.cancel()
         elif not (exchange.receiving or exchange.response.watched) and self._wire.look():
             self._scope.cancel()
 
     def close_idle(self) -> None:
-        """Close, unless a request is there; its response will say that it is the last."""
-        if self._patience < math.inf and not self._wire.has_bytes():
+        """Close, unless a request is there or may be on its way; its response will be the last."""
+        if self._patience == math.inf or self._wire.has_bytes():
+            return
+        if self._served:
             self._scope.cancel()
+        else:
+            self._patience = self._idle_until()
 
     async def _serve_one(self) -> bool:
         """Serve one request; whether there may be another."""
@@ -94,6 +100,7 @@ class Connection:
             return False
         if request is None:
             return False
+        self._served = True
         self._edge.counts.requests += 1
         return await self._answer(request)
 
@@ -104,7 +111,7 @@ class Connection:
         if data:
             await trio.lowlevel.checkpoint()  # pipelined: others have a turn in between
         else:
-            self._patience = trio.current_time() + self._edge.settings.keepalive_timeout
+            self._patience = self._idle_until()
             data = await self._wire.receive()
             self._patience = math.inf
         found = head.feed(data) if data else None
@@ -116,6 +123,10 @@ class Connection:
         if rest:
             self._wire.push(rest)
         return request
+
+    def _idle_until(self) -> float:
+        settings, draining = self._edge.settings, self._edge.draining
+        return trio.current_time() + (FIRST_REQUEST if draining else settings.keepalive_timeout)
 
     async def _read_rest(self, head: HeadReader) -> tuple[Request, bytes] | None:
         """The rest of a head that did not come at once."""

@@ -45,6 +45,10 @@ DRAIN_LIMIT = 64 * 1024
 LINGER_TIME = 2.0
 """Seconds that a refused client has to read its answer: nginx's lingering_timeout is 5."""
 
+FIRST_REQUEST = 1.0
+"""Seconds that a new connection has for its first request while the server shuts down: it was
+accepted before, and its request may be on its way."""
+
 MAX_CONNECTIONS = 10_000
 """Open connections of one worker: Envoy advises a bound, nginx has 512 a worker."""
 

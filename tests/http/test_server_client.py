@@ -562,3 +562,15 @@ async def test_a_request_that_is_there_when_the_server_stops_is_still_answered()
         edge.stop.set()
         answer = await client.answer()
         assert answer.body == b"hello"
+
+
+async def test_a_connection_that_is_new_when_the_server_stops_may_make_its_request() -> None:
+    async with open_edge(App()) as edge:
+        silent, late = await edge.connect(), await edge.connect()
+        await edge.until_open(2)
+        edge.stop.set()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        answer = await late.request()
+        assert (answer.body, answer.headers["connection"]) == (b"hello", "close")
+        assert await silent.closed()
+        await edge.until_ended()

@@ -271,6 +271,9 @@ async def test_shutdown_lets_an_answer_end_and_closes_idle_connections(tls: TLSW
 
     async with tls.open(through(stream)) as edge:
         idle, busy = await tls.connect(edge), await tls.connect(edge)
+        go_on.set()
+        assert (await idle.request()).body == b"last"
+        ready, go_on = trio.Event(), trio.Event()
         await busy.send(GET)
         await ready.wait()
         edge.stop.set()
