@@ -8,6 +8,7 @@ import os
 import platform
 import signal
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from .measurements import MEASUREMENTS, Bench
 
 _DESCRIPTION = """\
 Measures the service beside plain proxies, before the same upstream and in one run: nginx,
-and Envoy where it is installed. It takes about eight minutes; --quick takes one.
+and Envoy where it is installed. It takes about six minutes; --quick takes one.
 The proxies run on one core, load and upstream on another, all on 127.0.0.1: what else the
 machine does shows in the figures, less so in their ratios.
 """
@@ -161,6 +162,7 @@ def _machine(ground: programs.Ground) -> results.Machine:
     return results.Machine(
         cores=len({ground.server_core, ground.load_core}),
         python=platform.python_version(),
+        optimized="--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""),
         kernel=platform.release(),
         descriptors=ground.descriptors,
         one_core=ground.one_core,

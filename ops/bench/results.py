@@ -68,6 +68,8 @@ class Machine(msgspec.Struct, frozen=True):
 
     cores: int
     python: str
+    optimized: bool
+    """Whether this Python was built with ``--enable-optimizations``, as distributions do."""
     kernel: str
     descriptors: int
     one_core: bool

@@ -62,6 +62,8 @@ def _machine(found: Results) -> str:
         f"{machine.cores} cores, Python {machine.python}, Linux {machine.kernel}",
         "Medians of the rounds, with the lowest and the highest",
     ]
+    if not machine.optimized:
+        lines.append("This Python was built without --enable-optimizations: slower than most.")
     if machine.one_core:
         lines.append("There is one core only: load and proxies share it, so ratios are no good.")
     return "\n".join([*lines, *(f"Left out: {what}." for what in found.missing)])

@@ -11,7 +11,7 @@ import pytest
 from sluice.ops.bench import command, load, nginx, plan, programs
 from sluice.ops.bench.results import Ask, Machine, Results
 
-MACHINE = Machine(2, "3.11.7", "6.1", 20000, one_core=False)
+MACHINE = Machine(2, "3.11.7", optimized=True, kernel="6.1", descriptors=20000, one_core=False)
 
 
 def arguments(*words: str) -> argparse.Namespace:

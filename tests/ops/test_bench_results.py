@@ -7,7 +7,7 @@ import pytest
 from sluice.ops.bench import results
 from sluice.ops.bench.results import Ask, Cost, FirstChunk, Machine, OpenStreams, Results, Spread
 
-MACHINE = Machine(2, "3.11", "6.1", 20000, one_core=False)
+MACHINE = Machine(2, "3.11", optimized=True, kernel="6.1", descriptors=20000, one_core=False)
 
 
 def costs(*microseconds: float) -> list[Cost]:

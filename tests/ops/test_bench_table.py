@@ -13,7 +13,7 @@ from sluice.ops.bench.results import (
     Spread,
 )
 
-MACHINE = Machine(2, "3.11.7", "6.1", 20000, one_core=False)
+MACHINE = Machine(2, "3.11.7", optimized=True, kernel="6.1", descriptors=20000, one_core=False)
 
 
 def printed(found: Results) -> str:
@@ -80,8 +80,14 @@ def test_a_rate_that_the_load_limited_is_starred() -> None:
     assert "3,000 (3,000 to 3,000)*" in printed(found)
 
 
+def test_a_python_that_is_slower_than_most_is_told() -> None:
+    slow = Machine(2, "3.11.7", optimized=False, kernel="6.1", descriptors=9, one_core=False)
+    assert "without --enable-optimizations" in printed(Results(slow))
+    assert "without --enable-optimizations" not in printed(Results(MACHINE))
+
+
 def test_one_core_and_what_is_missing_are_said_on_top() -> None:
-    machine = Machine(1, "3.11.7", "6.1", 20000, one_core=True)
+    machine = Machine(1, "3.11.7", optimized=True, kernel="6.1", descriptors=20000, one_core=True)
     text = printed(Results(machine, missing=["Envoy is not installed"]))
     assert "There is one core only" in text
     assert "Left out: Envoy is not installed." in text

@@ -8,7 +8,7 @@ from sluice.ops.bench import targets
 from sluice.ops.bench.results import Ask, Cost, FirstChunk, Machine, OpenStreams, Results
 from sluice.ops.bench.targets import Verdict
 
-MACHINE = Machine(2, "3.11", "6.1", 20000, one_core=False)
+MACHINE = Machine(2, "3.11", optimized=True, kernel="6.1", descriptors=20000, one_core=False)
 
 
 def results(**measured: object) -> Results:
