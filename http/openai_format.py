@@ -19,8 +19,10 @@ from sluice.actors.formats import Chunk, Event
 from .errors import openai_body, openai_frame
 
 _END: Final = (Event(b"[DONE]"),)
-_NULL_USAGE: Final = re.compile(rb',\s*+"usage"\s*+:\s*+null')
+_NULL_USAGE: Final = b',"usage":null'
 """As it follows another field. Within a string its quotes would be escaped, so it is no text."""
+_SPACED: Final = re.compile(rb',\s*+"usage"\s*+:\s*+null')
+"""The same as others write it; five times slower to look for."""
 
 
 class OpenAIClient:
@@ -40,13 +42,13 @@ class OpenAIClient:
         """Nothing: a lone ``retry`` block would make an SDK dispatch an empty event."""
         return b""
 
-    def render(self, data: bytes, chunk: Chunk) -> Sequence[Event]:
+    def render(self, data: bytes, chunk: Chunk) -> bytes | Sequence[Event]:
         """The chunk itself, or nothing if it only tells a usage that was not asked for."""
         if self._usage or chunk.usage is msgspec.UNSET:
-            return (Event(data),)
+            return data
         if chunk.usage is None:
-            return (Event(_NULL_USAGE.sub(b"", data)),)
-        return (Event(data),) if chunk.choices else ()
+            return _NULL_USAGE.sub(b"", data)
+        return data if chunk.choices else ()
 
     def end(self) -> Sequence[Event]:
         """``[DONE]``."""

@@ -126,6 +126,7 @@ async def _head(arrival: Arrival, send: Send) -> None:
     headers = [
         (b"content-type", b"text/event-stream; charset=utf-8"),
         (b"cache-control", b"no-cache, no-transform"),
+        (b"x-accel-buffering", b"no"),
         (b"x-request-id", arrival.request_id.encode()),
         *arrival.cors,
     ]

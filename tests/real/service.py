@@ -13,6 +13,7 @@ import trio
 from sluice.actors.settings import ModelSettings, ProviderSettings, Secret, Timeouts
 from sluice.http.server import bind
 from sluice.ops.config import Config, CorsSettings, ServerSettings
+from sluice.ops.config.sections import Http1
 from sluice.ops.simulator.inside import Simulator, open_simulator
 from sluice.ops.simulator.options import Options
 from sluice.ops.worker import Worker, open_worker
@@ -45,13 +46,14 @@ async def open_service(
     timeouts: Timeouts | None = None,
     options: Options | None = None,
     origins: tuple[str, ...] = (),
+    http1: Http1 = "sluice",
 ) -> AsyncIterator[Service]:
     """Sluice in front of a simulator, in this process; its models are ``sim-*``."""
     async with open_simulator(options=options, api_key=KEY) as simulator:
         provider = ProviderSettings("simulator", simulator.base_url, api_key=Secret(KEY))
         model = ModelSettings("sim-*", "simulator", timeouts=timeouts or Timeouts())
         config = Config(
-            server=ServerSettings(bind="127.0.0.1:0", drain=1.0),
+            server=ServerSettings(bind="127.0.0.1:0", drain=1.0, http1=http1),
             providers={"simulator": provider},
             models={"sim-*": model, "sim-ok": msgspec.structs.replace(model, name="sim-ok")},
             cors=CorsSettings(origins),

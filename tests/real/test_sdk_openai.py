@@ -239,3 +239,18 @@ async def test_the_sdk_lists_and_finds_the_models(service: Service) -> None:
             return [model.id for model in client.models.list()], client.models.retrieve("sim-x").id
 
     assert await in_thread(ask) == (["sim-ok"], "sim-x")
+
+
+# -- on another server ---------------------------------------------------------------------------
+
+
+async def test_hypercorns_own_http1_streams_the_same_answers_and_errors() -> None:
+    async with open_service(options=Options(same=True), http1="hypercorn") as service:
+        direct = await in_thread(stream, service.simulator.base_url, KEY, model="sim-ok")
+        through = await in_thread(stream, service.base_url, model="sim-ok")
+        assert [said(chunk) for chunk in through] == [said(chunk) for chunk in direct]
+        assert said(await in_thread(whole, service.base_url, model="sim-ok"))
+        with pytest.raises(openai.APIError, match="cut"):
+            await in_thread(stream, service.base_url, model="sim-cut")
+        with pytest.raises(openai.BadRequestError):
+            await in_thread(stream, service.base_url, model="sim-context-length")
