@@ -124,7 +124,6 @@ class Cell:
         if self.held is not None:
             mail.insert(0, self.held)
             self.held = None
-        self.urgent.clear()
         for item in mail:
             self.bury(item, "the actor was stopped before its turn came")
 

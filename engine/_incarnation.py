@@ -46,7 +46,7 @@ class Incarnation:
         self._scope = trio.CancelScope()
         self._loop = trio.CancelScope()
         self._idle = False
-        """The loop is parked, and holds no mail: it can be cancelled without a loss."""
+        """The loop is parked, and holds no mail: ``_loop`` can be cancelled without a loss."""
         self._detour = False
         self._stopping = False
         self._asked_to_stop = False
@@ -77,8 +77,10 @@ class Incarnation:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             await self._start()
-            with self._loop, self.cell.box.receiver() as receiver:
-                await self._serve(receiver)
+            with self.cell.box.receiver() as receiver:
+                while not self._stopping:
+                    with trio.CancelScope() as self._loop:
+                        await self._serve(receiver)
             self._phase = "stopping"
             if self._actor is not None:
                 await self._actor.on_stop()
@@ -97,34 +99,30 @@ class Incarnation:
             raise StartTimeout(f"not ready within {timeout:g} s")
         self._phase = "idle"
         self._ready_at = trio.current_time()
-        self._detour = self._detour or cell.paused or bool(cell.urgent) or cell.held is not None
+        self._detour = self._detour or cell.paused or cell.held is not None
         self.was_ready = True
         if not self._stopping:
             cell.ready()
             self.settled.set()
 
     async def _serve(self, receiver: trio.MemoryReceiveChannel[Mail]) -> None:
-        """Handle mail, one at a time, until asked to stop."""
-        box, actor = self.cell.box, self._actor
-        receive_nowait = receiver.receive_nowait
+        """Handle mail, one at a time, until interrupted or asked to stop."""
+        cell, actor = self.cell, self._actor
+        self._idle = False
         row = 0
-        mail: Mail | None
         while not self._stopping:
-            if self._detour:
-                mail = await self._take_detour()
-            elif box.queued and row < BATCH:
-                row += 1
-                try:
-                    mail = receive_nowait()
-                except trio.WouldBlock:  # its sender was cancelled, and has not run since
-                    row = BATCH
-                    continue
-                box.queued -= 1
-            else:
+            if cell.paused:
+                await self._rest()
+                return
+            mail = self._pick(receiver) if row < BATCH or self._detour else None
+            row += 1
+            if mail is None:
                 row = 0
                 mail = await self._receive(receiver)
-            entry = None if mail is None else self._begin(mail)
-            if mail is None or entry is None:
+                if mail is None:
+                    return
+            entry = self._begin(mail)
+            if entry is None:
                 continue
             try:
                 reply = entry.function(actor, mail.message if type(mail) is Request else mail)
@@ -135,8 +133,24 @@ class Incarnation:
             else:
                 self._finish(mail, reply)
 
+    def _pick(self, receiver: trio.MemoryReceiveChannel[Mail]) -> Mail | None:
+        """Mail that is there already; None if there is none."""
+        cell = self.cell
+        if self._detour:
+            mail = self._unusual_mail()
+            if mail is not None:
+                return mail
+        if not cell.box.queued:
+            return None
+        try:
+            mail = receiver.receive_nowait()
+        except trio.WouldBlock:  # its sender was cancelled, and has not run since
+            return None
+        cell.box.queued -= 1
+        return mail
+
     async def _receive(self, receiver: trio.MemoryReceiveChannel[Mail]) -> Mail | None:
-        """Wait for mail; None if it may not be handled now."""
+        """Wait for mail; None if it was interrupted when mail had just come."""
         self._idle = True
         mail = await receiver.receive()
         self._idle = False
@@ -175,16 +189,15 @@ class Incarnation:
         if isinstance(mail, Request) and not mail.fail(error):
             self.cell.late_replies += 1
 
-    async def _take_detour(self) -> Mail | None:
-        """What is unusual comes first; None if nothing may be handled, or nothing was unusual."""
+    async def _rest(self) -> None:
+        """Wait until resumed, or interrupted."""
+        self._resumed = trio.Event()
+        self._idle = True
+        await self._resumed.wait()
+
+    def _unusual_mail(self) -> Mail | None:
+        """What comes before the mail in the channel; None if there is nothing."""
         cell = self.cell
-        while cell.paused and not self._stopping:
-            self._resumed = trio.Event()
-            self._idle = True
-            await self._resumed.wait()
-            self._idle = False
-        if self._stopping:
-            return None
         mail: Mail | None = None
         if cell.urgent:
             mail = cell.urgent.popleft()
@@ -214,6 +227,7 @@ class Incarnation:
         for target in self._monitored:
             if self in target.watchers:
                 target.watchers.remove(self)
+        cell.urgent.clear()
         cell.ended(self, self.exit)
         self.down.set()
         self.settled.set()
@@ -291,14 +305,19 @@ class Incarnation:
     def _begin_to_stop(self) -> None:
         if self._stopping:
             return
-        self._stopping = self._detour = True
+        self._stopping = True
         self.cell.step("stop")
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Have the loop look at what is unusual before it handles any more mail."""
+        self._detour = True
         if self._idle:
             self._loop.cancel()
 
     def hold(self) -> None:
         """Handle nothing more until `release`."""
-        self._detour = True
+        self._interrupt()
 
     def release(self) -> None:
         """Go on."""
@@ -335,11 +354,8 @@ class Incarnation:
     def deliver_down(self, target: Cell, down: Down) -> None:
         """Put ``down`` before all other mail; it needs no room."""
         self._monitored.discard(target)
-        box = self.cell.box
-        if self._idle and not self._detour and not box.queued and box.put(down):
-            return
         self.cell.urgent.append(down)
-        self._detour = True
+        self._interrupt()
 
     # What can be seen of it.
 

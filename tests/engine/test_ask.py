@@ -55,7 +55,14 @@ async def test_messages_are_handled_one_at_a_time_in_their_order() -> None:
         for n in range(3):
             ref.tell_nowait(Say(str(n)))
         await ref.ask(Say("last"))
-    assert stage.journal[1:7] == ["a naps", "a woke", "a said 0", "a said 1", "a said 2", "a said last"]
+    assert stage.journal[1:7] == [
+        "a naps",
+        "a woke",
+        "a said 0",
+        "a said 1",
+        "a said 2",
+        "a said last",
+    ]
 
 
 async def test_an_ask_ends_at_its_deadline_and_not_before() -> None:

@@ -106,9 +106,7 @@ async def test_a_crashing_background_task_crashes_its_actor() -> None:
 async def test_a_supervisor_is_bounded_by_its_own_shutdown() -> None:
     stage = Stage()
     stage.stop_takes.update({"s/a": 100, "s/b": 100})
-    nested = SupervisorSpec(
-        "s", [stage.child(name, shutdown=50) for name in "ab"], shutdown=10
-    )
+    nested = SupervisorSpec("s", [stage.child(name, shutdown=50) for name in "ab"], shutdown=10)
     async with stage.open(SupervisorSpec("root", [nested])):
         began = trio.current_time()
     assert trio.current_time() - began == pytest.approx(10)

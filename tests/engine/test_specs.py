@@ -61,7 +61,9 @@ def test_a_child_may_be_waited_for_for_ever_or_not_at_all() -> None:
     assert child(shutdown=None).shutdown is None
 
 
-@pytest.mark.parametrize(("nonsense", "why"), [({"capacity": 0}, "at least one"), ({"overflow": "x"}, "policy")])
+@pytest.mark.parametrize(
+    ("nonsense", "why"), [({"capacity": 0}, "at least one"), ({"overflow": "x"}, "policy")]
+)
 def test_a_mailbox_that_makes_no_sense_is_rejected(nonsense: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Mailbox(**nonsense)

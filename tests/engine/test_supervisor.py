@@ -35,7 +35,12 @@ async def test_children_start_from_left_to_right_and_stop_from_right_to_left() -
     root = SupervisorSpec("root", [stage.child("a"), nested, stage.child("c")])
     async with stage.open(root):
         assert stage.take() == ["a started", "b/b1 started", "b/b2 started", "c started"]
-    assert only(stage.journal, "stopped") == ["c stopped", "b/b2 stopped", "b/b1 stopped", "a stopped"]
+    assert only(stage.journal, "stopped") == [
+        "c stopped",
+        "b/b2 stopped",
+        "b/b1 stopped",
+        "a stopped",
+    ]
 
 
 async def test_start_is_synchronous() -> None:
@@ -71,7 +76,12 @@ async def test_a_tree_whose_first_start_fails_is_stopped_again_and_says_why() ->
     with pytest.raises(StartFailed, match="c/d: OSError: c/d cannot start"):
         async with stage.open(root):
             raise AssertionError("not reached")
-    assert only(stage.journal, "stopped", "ended")[1:] == ["b stopped", "b ended", "a stopped", "a ended"]
+    assert only(stage.journal, "stopped", "ended")[1:] == [
+        "b stopped",
+        "b ended",
+        "a stopped",
+        "a ended",
+    ]
     assert "start_failed" in stage.kinds("c/d")
     assert "start_failed" in stage.kinds("")
 
@@ -151,10 +161,10 @@ async def test_a_temporary_sibling_does_not_come_back() -> None:
         assert states == ["running", "stopped", "stopped", "running"]
 
 
-@pytest.mark.parametrize(
-    ("policy", "ends_after"), [("any_significant", 1), ("all_significant", 2)]
-)
-async def test_a_supervisor_ends_with_its_significant_children(policy: str, ends_after: int) -> None:
+@pytest.mark.parametrize(("policy", "ends_after"), [("any_significant", 1), ("all_significant", 2)])
+async def test_a_supervisor_ends_with_its_significant_children(
+    policy: str, ends_after: int
+) -> None:
     """A supervisor with auto_shutdown ends when any, or all, of its significant children have
     ended by themselves."""
     stage = Stage()
@@ -193,8 +203,12 @@ async def test_a_root_that_gives_up_ends_the_system() -> None:
     """More restarts than the intensity within the period, and the supervisor gives up.
     A root that gives up ends the system with `SupervisorGaveUp`."""
     stage = Stage()
-    with pytest.raises(SupervisorGaveUp, match=r"more than 2 restarts in 5 s, the last of a: .*boom"):
-        async with stage.open(stage.supervisor("a", "b", intensity=2, backoff=Backoff(base=0))) as s:
+    with pytest.raises(
+        SupervisorGaveUp, match=r"more than 2 restarts in 5 s, the last of a: .*boom"
+    ):
+        async with stage.open(
+            stage.supervisor("a", "b", intensity=2, backoff=Backoff(base=0))
+        ) as s:
             for _ in range(3):
                 s.ref("a").tell_nowait(Crash())
             await trio.sleep_forever()

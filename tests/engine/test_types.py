@@ -68,7 +68,9 @@ def run_mypy(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
 def test_mypy_knows_the_reply_of_every_ask_and_finds_what_is_wrong(tmp_path: Path) -> None:
     right = run_mypy(tmp_path, RIGHT)
     assert right.returncode == 0, right.stdout
-    wrong = run_mypy(tmp_path, "".join(_as_function(i, text) for i, text in enumerate(WRONG.values())))
+    wrong = run_mypy(
+        tmp_path, "".join(_as_function(i, text) for i, text in enumerate(WRONG.values()))
+    )
     found = {line.split(":")[1] for line in wrong.stdout.splitlines() if ": error:" in line}
     assert len(found) == len(WRONG), wrong.stdout
 
