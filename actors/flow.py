@@ -124,17 +124,22 @@ class Flow:
         """
         self.heard_at = now
         out: list[bytes] = []
+        read, render = self._provider_format.read, self._client_format.render
         try:
             for event in self._decoder.feed(data):
-                if self._provider_format.is_end(event.data):
+                chunk = read(event.data)
+                if chunk is None:
                     self.ended = True
                     break
-                chunk = self._provider_format.read(event.data)
                 if self.first_content_at is None and chunk.says_something:
                     self.first_content_at = now
-                for made in self._client_format.render(event.data, chunk):
-                    out.append(self._numbered(made))
+                made = render(event.data, chunk)
+                if type(made) is bytes:
                     self.chunks += 1
+                    out.append(self._unnamed(made))
+                else:
+                    self.chunks += len(made)
+                    out += [self._numbered(each) for each in made]
         except FrameTooLarge:
             self.failure = too_large()
         except Failure as failure:
@@ -143,12 +148,18 @@ class Flow:
             self.first_chunk_at = now
         return b"".join(out)
 
-    def _numbered(self, event: Event) -> bytes:
+    def _unnamed(self, data: bytes) -> bytes:
         self.events += 1
-        data, name = event
-        if name or b"\n" in data or b"\r" in data:
-            return encode(data, event=name, id=b"%b%d" % (self._prefix[4:], self.events))
+        if b"\n" in data or b"\r" in data:
+            return encode(data, id=b"%b%d" % (self._prefix[4:], self.events))
         return b"%b%d\ndata: %b\n\n" % (self._prefix, self.events, data)
+
+    def _numbered(self, event: Event) -> bytes:
+        data, name = event
+        if not name:
+            return self._unnamed(data)
+        self.events += 1
+        return encode(data, event=name, id=b"%b%d" % (self._prefix[4:], self.events))
 
     def _framed(self, text: bytes) -> bytes:
         return self._client.frame(self._opening() + text)

@@ -73,11 +73,11 @@ class ProviderFormat(Protocol):
     def name(self) -> str:
         """As configured."""
 
-    def is_end(self, data: bytes) -> bool:
-        """Whether an event with ``data`` is the format's end marker."""
+    def read(self, data: bytes) -> Chunk | None:
+        """The chunk in ``data``; None: it is the end marker.
 
-    def read(self, data: bytes) -> Chunk:
-        """The chunk in ``data``. Raises `Failure` for garbage, and for an error told in-band."""
+        Raises `Failure` for garbage, and for an error told in-band.
+        """
 
     def check_whole(self, body: bytes) -> bytes:
         """``body``, a whole answer, or what the client is owed of it. Raises `Failure`."""
@@ -93,8 +93,11 @@ class ClientFormat(Protocol):
     def preamble(self) -> bytes:
         """SSE text before the first event; empty in most formats."""
 
-    def render(self, data: bytes, chunk: Chunk) -> Sequence[Event]:
-        """The events that a provider's chunk makes: none, one or more."""
+    def render(self, data: bytes, chunk: Chunk) -> bytes | Sequence[Event]:
+        """The events that a provider's chunk makes: none, one or more.
+
+        Bytes are the data of one unnamed event: what most chunks make, and the cheapest to say.
+        """
 
     def end(self) -> Sequence[Event]:
         """The end marker of an answer that is whole."""

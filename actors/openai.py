@@ -28,15 +28,13 @@ class OpenAIProvider:
 
     name: Final = "openai"
 
-    def is_end(self, data: bytes) -> bool:
-        """``[DONE]``, with or without blanks around it."""
-        return data == b"[DONE]" or data.strip() == b"[DONE]"
-
-    def read(self, data: bytes) -> Chunk:
-        """The chunk in ``data``."""
+    def read(self, data: bytes) -> Chunk | None:
+        """The chunk in ``data``; None for ``[DONE]``, with or without blanks around it."""
         try:
             chunk = _chunk.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            if data.strip() == b"[DONE]":
+                return None
             raise malformed("chunk", "streaming") from error
         if chunk.error is not None:
             raise Failure(

@@ -30,7 +30,8 @@ USAGE = b'{"id":"c","choices":[],"usage":{"prompt_tokens":1,\n "completion_token
 
 
 def render(client: ClientFormat, data: bytes) -> list[Event]:
-    return list(client.render(data, CHUNK.decode(data)))
+    made = client.render(data, CHUNK.decode(data))
+    return [Event(made)] if isinstance(made, bytes) else list(made)
 
 
 def decoded(data: bytes) -> Any:
