@@ -32,10 +32,10 @@ type: dev-environment ## types
 
 deterministic: dev-environment ## the tests without real programs: under a minute
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -m "not real"
+	$(PY) -m coverage run -m pytest --quiet -m "not real"
 
 real: dev-environment programs npm ## the tests with nginx, Prometheus, Chromium, Node
-	$(PY) -m coverage run --append -m pytest -m real
+	$(PY) -m coverage run --append -m pytest --quiet -m real
 
 coverage: deterministic real
 	$(PY) -m coverage report --skip-covered --skip-empty
