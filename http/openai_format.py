@@ -47,7 +47,8 @@ class OpenAIClient:
         if self._usage or chunk.usage is msgspec.UNSET:
             return data
         if chunk.usage is None:
-            return _NULL_USAGE.sub(b"", data)
+            rest = data.replace(_NULL_USAGE, b"")
+            return rest if len(rest) < len(data) else _SPACED.sub(b"", data)
         return data if chunk.choices else ()
 
     def end(self) -> Sequence[Event]:
