@@ -134,7 +134,7 @@ class Flow:
                 if self.first_content_at is None and chunk.says_something:
                     self.first_content_at = now
                 made = render(event.data, chunk)
-                if type(made) is bytes:
+                if isinstance(made, bytes):
                     self.chunks += 1
                     out.append(self._unnamed(made))
                 else:
