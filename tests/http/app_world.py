@@ -16,6 +16,7 @@ from sluice.actors.stream import Job
 from sluice.actors.streams import NotAccepting
 from sluice.engine import AskTimeout, Ref
 from sluice.http.app import Application, build_app
+from sluice.http.exchange import EXTENSION
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 
 ROUTING = Routing(
@@ -118,8 +119,12 @@ class World:
         body: bytes = b"",
         headers: dict[str, str] | None = None,
         events: list[dict[str, Any]] | None = None,
+        client: object = None,
     ) -> Answer:
-        """One request; ``events`` instead of ``body`` are what `receive` gives."""
+        """One request; ``events`` instead of ``body`` are what `receive` gives.
+
+        ``client``: what our own edge has in the scope, to be written to instead of `send`.
+        """
         path, _, query = target.partition("?")
         pairs = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
         scope = {
@@ -135,7 +140,7 @@ class World:
             "headers": [(b"host", b"test"), *pairs],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 2),
-            "extensions": {},
+            "extensions": {EXTENSION: client} if client is not None else {},
         }
         coming = list(events or [{"type": "http.request", "body": body, "more_body": False}])
         sent: list[dict[str, Any]] = []

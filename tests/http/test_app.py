@@ -3,11 +3,14 @@ from __future__ import annotations
 import http.client
 import re
 from pathlib import Path
+from typing import ClassVar, cast
 
 import pytest
+import trio
 from tests.http.app_world import World
 
-from sluice.http.services import AppSettings
+from sluice.http.asgi import Event, Headers
+from sluice.http.services import AppSettings, ProviderState
 
 GOOD = b'{"model":"gpt-4o","messages":[{"role":"user","content":"x"}]}'
 
@@ -247,6 +250,46 @@ async def test_a_model_that_is_not_configured_is_a_404_that_names_it(world: Worl
     answer = await world.call("GET", "/v1/models/gpt-99")
     assert (answer.status, answer.error["code"]) == (404, "model_not_found")
     assert "gpt-99" in answer.error["message"]
+
+
+# -- around the routes ---------------------------------------------------------------------------
+
+
+async def test_a_mistake_of_ours_is_a_500_in_json_that_tells_nothing_of_it(world: World) -> None:
+    world.states = cast("dict[str, ProviderState]", None)
+    answer = await world.call("GET", "/health")
+    assert (answer.status, answer.error["type"]) == (500, "server_error")
+    assert "NoneType" not in answer.error["message"]
+
+
+async def test_the_servers_lifespan_is_lived(world: World) -> None:
+    coming = ["lifespan.startup", "lifespan.shutdown"]
+    sent: list[str] = []
+
+    async def receive() -> Event:
+        await trio.lowlevel.checkpoint()
+        return {"type": coming.pop(0)}
+
+    async def send(event: Event) -> None:
+        await trio.lowlevel.checkpoint()
+        sent.append(event["type"])
+
+    with trio.fail_after(10):
+        await world.app({"type": "lifespan", "state": {}}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def test_on_our_own_edge_a_stream_writes_to_its_client_itself(world: World) -> None:
+    class Client:
+        answers: ClassVar[list[bytes]] = []
+
+        async def respond(self, status: int, headers: Headers, body: bytes, timeout: float) -> None:
+            await trio.lowlevel.checkpoint()
+            self.answers.append(body)
+
+    answer = await world.call("POST", "/v1/chat/completions", GOOD, client=Client())
+    assert answer.status == 0  # nothing went through ASGI's `send`
+    assert Client.answers == [b"ran"]
 
 
 # -- the standard library's http -----------------------------------------------------------------
