@@ -137,6 +137,7 @@ class Stream:
             called_at=self.called_at,
             opening=self.start_events,
         )
+        self.look_at = self._due()
         return self.flow
 
     async def respond(self, status: int, body: bytes, timeout: float) -> None:

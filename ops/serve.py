@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import sys
@@ -66,6 +67,7 @@ async def _run(config: Config, listening: list[socket.socket], stop: trio.Event)
     well = True
     try:
         async with open_worker(config, listening) as worker:
+            _spare_the_collector()
             log.info("serving", addresses=worker.addresses)
             await stop.wait()
     except* EngineError:
@@ -74,3 +76,14 @@ async def _run(config: Config, listening: list[socket.socket], stop: trio.Event)
     if well:
         log.info("stopped")
     return well
+
+
+def _spare_the_collector() -> None:
+    """Have the garbage collector look only at what came after the start, and less often.
+
+    What was imported and built by now stays for good: looking through it again and again took
+    a tenth of a paced stream's time, in pauses of 20 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
