@@ -195,7 +195,8 @@ class Flow:
         if self.failure is not None:
             self.wake()
         elif now >= self.sent_at + self._timeouts.heartbeat:
-            self._put(self._framed(HEARTBEAT), now)
+            self.pending = self._framed(HEARTBEAT)
+            self._write(now)
 
     # -- the task owns it ------------------------------------------------------------------
 
@@ -205,12 +206,14 @@ class Flow:
             await self._advance()
             return
         self._move(trio.current_time())
-        if not self._decided:
+        if self.pending and not self._over:
+            self._write(self.heard_at)
+        if not (self._over or self.pending):
             await self._park()
 
     @property
-    def _decided(self) -> bool:
-        return bool(self.pending or self.ended or self.failure or self.client_left)
+    def _over(self) -> bool:
+        return self.ended or self.failure is not None or self.client_left
 
     async def _advance(self) -> None:
         """Do as a task what the pump does: for clients that no pump can write to."""
@@ -262,7 +265,7 @@ class Flow:
     async def _park(self) -> None:
         """Sleep while the pump moves the bytes."""
         self._parked = trio.lowlevel.current_task()
-        self._pump.add(self._upstream.fd, self._on_ready, self._on_lost)
+        self._pump.add(self._upstream.fd, self._on_ready, self._on_lost, self._flush)
 
         def abort(_: object) -> trio.lowlevel.Abort:
             self._unpark()
@@ -287,13 +290,15 @@ class Flow:
             self.failure = internal("streaming")
         self.wake()
 
-    def _on_ready(self) -> None:
+    def _on_ready(self) -> bool:
+        """The provider's socket is ready; whether there is something to `_flush` then."""
         self._move(self._pump.now)
-        if self._decided:
+        if self._over:
             self.wake()
+        return bool(self.pending)
 
     def _move(self, now: float) -> None:
-        """Move what one read brings, without waiting; leave in the flow what stands in the way."""
+        """Make ``pending`` what one read brings, without waiting, and note what came to an end."""
         try:
             data = self._upstream.receive_nowait()
         except BlockingIOError:
@@ -303,22 +308,24 @@ class Flow:
             return
         text = self.translate(data, now)
         self._check_end()
-        if not text:
-            return
-        framed = self._framed(text)
-        if self.ended or self.failure is not None:
-            self.pending = framed
-        else:
-            self._put(framed, now)
+        if text:
+            self.pending = self._framed(text)
 
-    def _put(self, data: bytes, now: float) -> None:
+    def _flush(self) -> None:
+        self._write(self._pump.now)
+
+    def _write(self, now: float) -> None:
         """Send at once what the socket takes; the rest, and the waiting, are the task's."""
+        pending = self.pending
         try:
-            sent = self._client.send_nowait(data)
+            sent = self._client.send_nowait(pending)
         except ClientLeft:
             self.client_left = True
+            self.wake()
+            return
+        self.sent_at = now
+        if sent == len(pending):
+            self.pending = b""
         else:
-            self.sent_at = now
-            self.pending = data[sent:]
-        if self.pending or self.client_left:
+            self.pending = pending[sent:]
             self.wake()

@@ -5,7 +5,9 @@ Rules (each is tested by its words):
 * Level-triggered: a source that is ready and was not served is reported again.
 * Every event of a batch is checked against today's registration, because descriptors are
   reused: a source that was removed, or replaced, by an earlier event of the batch is not called.
-* At most `BATCH` events or `TURN` seconds a turn, one call a source, then a checkpoint.
+* At most `BATCH` events or `TURN` seconds a turn, one read a source, then a checkpoint.
+* A turn first reads from all, then writes to all: a peer that is woken by the first write finds
+  the others done when it looks, instead of being woken by each.
 * A source that raises is taken out and told (`Source.on_lost`); it takes no other with it.
 * If the pump itself fails, every stream is told, takes its socket back and goes on without it;
   the pump starts again on a new set, for the watchers and for the streams to come. Failing
@@ -95,16 +97,23 @@ class EpollPoller:
             self._epoll.close()
 
 
+Lost = Callable[[BaseException | None], None]
+
+
 class Source:
     """One registration: whom to call. Without ``on_lost`` it only watches, and outlives a fault."""
 
-    __slots__ = ("on_lost", "on_ready")
+    __slots__ = ("flush", "on_lost", "on_ready")
 
     def __init__(
-        self, on_ready: Callable[[], None], on_lost: Callable[[BaseException | None], None] | None
+        self,
+        on_ready: Callable[[], object],
+        on_lost: Lost | None,
+        flush: Callable[[], None] | None,
     ) -> None:
         self.on_ready = on_ready
         self.on_lost = on_lost
+        self.flush = flush
 
 
 class PumpStatistics(msgspec.Struct, frozen=True):
@@ -151,17 +160,19 @@ class Pump:
     def add(
         self,
         fd: int,
-        on_ready: Callable[[], None],
-        on_lost: Callable[[BaseException | None], None] | None = None,
+        on_ready: Callable[[], object],
+        on_lost: Lost | None = None,
+        flush: Callable[[], None] | None = None,
     ) -> None:
         """Call ``on_ready`` while ``fd`` is ready, until `remove` or a fault.
 
-        ``on_lost`` is then called once: with what ``on_ready`` raised, or with None when the
-        fault was the pump's.
+        If it returns something true, ``flush`` is called at the end of the same turn, unless
+        ``fd`` was removed by then. ``on_lost`` is called once: with what one of them raised, or
+        with None when the fault was the pump's.
         """
         if self._alive:
             self._poller.register(fd)
-            self._sources[fd] = Source(on_ready, on_lost)
+            self._sources[fd] = Source(on_ready, on_lost, flush)
         elif on_lost is not None:
             on_lost(None)
 
@@ -191,16 +202,25 @@ class Pump:
         sources = self._sources
         batch = [(fd, sources.get(fd)) for fd in self._poller.poll(BATCH)]
         stop_at = time.perf_counter() + TURN
+        full = []
         for fd, source in batch:
             if source is None or sources.get(fd) is not source:
                 continue
             self._events += 1
-            try:
-                source.on_ready()
-            except Exception as fault:  # noqa: BLE001 -- one stream's fault must not reach another
-                self._lose(fd, source, fault)
+            if self._call(fd, source, source.on_ready):
+                full.append((fd, source))
             if time.perf_counter() > stop_at:
-                return
+                break
+        for fd, source in full:
+            if sources.get(fd) is source and source.flush is not None:
+                self._call(fd, source, source.flush)
+
+    def _call(self, fd: int, source: Source, function: Callable[[], object]) -> object:
+        try:
+            return function()
+        except Exception as fault:  # noqa: BLE001 -- one stream's fault must not reach another
+            self._lose(fd, source, fault)
+            return None
 
     def _lose(self, fd: int, source: Source, fault: Exception) -> None:
         self._tell(fault)
