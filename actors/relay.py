@@ -242,7 +242,7 @@ async def _tell(stream: Stream, ending: Ending) -> None:
 
 def _report(stream: Stream, ending: Ending) -> None:
     stream.client.unwatch()
-    stream.answered.set()
     report = report_of(stream, ending, trio.current_time())
     stream.services.log(report)
     mention(stream.services.metrics, Report(report))
+    stream.ended.set()

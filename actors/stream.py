@@ -71,10 +71,8 @@ class Stream:
         self.client = client
         self.services = services
         self.scope = trio.CancelScope()
-        self.answered = trio.Event()
-        """The client has all that it gets."""
-        self.over = trio.Event()
-        """Its task has ended."""
+        self.ended = trio.Event()
+        """The client has all that it gets, and the report is told."""
         self.holds_slot = False
         self.head_sent = False
         self.http_status = 0

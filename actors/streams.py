@@ -1,8 +1,12 @@
 """The streams of a worker: one task each, beside them the pump and the scan.
 
+A stream's task is the one that brought its request: the edge's, for as long as the stream
+lives. Nothing is gained by another, and a task and two switches a stream are saved.
+
 Promises:
 
-* A stream's task ends with its stream, and one stream's fault is its own.
+* A stream's end is its own, and so is its fault: nothing that happens to this actor, or to
+  another stream, touches it, unless it is told to end.
 * While it drains it takes no new stream, gives those that run ``drain`` seconds, and then ends
   each with one honest error.
 * It answers `Held` for a new incarnation of the connection manager.
@@ -53,14 +57,13 @@ class StreamService:
     """What the edge sees of the actor ``streams``: it outlives the actor's incarnations."""
 
     def __init__(self) -> None:
-        self._take: Callable[[Stream], None] | None = None
         self._services: Services | None = None
         self.live: dict[str, Stream] = {}
 
     @property
     def accepting(self) -> bool:
         """Whether `run` would take a stream now."""
-        return self._take is not None
+        return self._services is not None
 
     async def drain(self, seconds: float) -> None:
         """Take no more streams; give those that run ``seconds``; end what is left honestly."""
@@ -78,32 +81,41 @@ class StreamService:
 
     async def _until_empty(self) -> None:
         while self.live:
-            await next(iter(self.live.values())).over.wait()
+            await next(iter(self.live.values())).ended.wait()
 
-    def open(self, services: Services, take: Callable[[Stream], None]) -> None:
-        """An incarnation is ready: ``take`` starts a stream's task."""
-        self._services, self._take = services, take
+    def open(self, services: Services) -> None:
+        """An incarnation is ready: streams may begin."""
+        self._services = services
 
     def shut(self) -> None:
         """Take no more streams."""
-        self._take = None
+        self._services = None
 
     async def run(self, job: Job, client: Client) -> None:
         """Serve ``job``; return when ``client`` has all that it gets. Raises `NotAccepting`."""
-        if self._take is None or self._services is None:
+        if self._services is None:
             raise NotAccepting
         stream = Stream(secrets.token_hex(16), job, client, self._services)
         self.live[stream.id] = stream
-        self._take(stream)
         try:
-            await stream.answered.wait()
-        except trio.Cancelled:
-            stream.interrupt(stopped())
-            raise
+            await live(stream)
+        finally:
+            del self.live[stream.id]
 
 
 class Streams(Actor):
-    """The actor ``streams``. It holds connections: a restart drains it."""
+    """The actor ``streams``. It holds connections: a restart drains it.
+
+    Args:
+        service: what outlives it.
+        make_providers: the providers' clients, for an incarnation's context.
+        pump: the worker's.
+        scan: the worker's, running.
+        spawn: starts a task of the worker's.
+        drain: seconds that streams get to end when it is stopped.
+        log: takes each stream's report.
+        on_fault: takes what was a mistake of ours.
+    """
 
     mailbox = Mailbox(capacity=1024)
 
@@ -113,7 +125,8 @@ class Streams(Actor):
         make_providers: Callable[[Context], Mapping[str, ProviderClient]],
         *,
         pump: Pump,
-        tick: float,
+        scan: Scan,
+        spawn: Callable[..., None],
         drain: float,
         log: Callable[[RequestReport], None],
         on_fault: Callable[[BaseException], None],
@@ -121,14 +134,14 @@ class Streams(Actor):
         self._service = service
         self._make_providers = make_providers
         self._pump = pump
-        self._scan = Scan(tick)
+        self._scan = scan
+        self._spawn = spawn
         self._drain = drain
         self._log = log
         self._on_fault = on_fault
 
     async def on_start(self) -> None:
         """Begin to take streams."""
-        self.context.spawn(self._scan.run)
         self.context.spawn(self._tell_chunks)
         services = Services(
             connections=self.context.ref("connections"),
@@ -136,21 +149,15 @@ class Streams(Actor):
             providers=self._make_providers(self.context),
             pump=self._pump,
             scan=self._scan,
-            spawn=self.context.spawn,
+            spawn=self._spawn,
             log=self._log,
             on_fault=self._on_fault,
         )
-        self._service.open(services, self._take)
+        self._service.open(services)
 
-    def _take(self, stream: Stream) -> None:
-        self.context.spawn(self._live, stream)
-
-    async def _live(self, stream: Stream) -> None:
-        try:
-            await live(stream)
-        finally:
-            del self._service.live[stream.id]
-            stream.over.set()
+    def on_end(self) -> None:
+        """After a crash too: no stream begins without this actor."""
+        self._service.shut()
 
     async def on_stop(self) -> None:
         """Drain: wait for the streams that run, then end what is left of them honestly."""

@@ -9,15 +9,15 @@
      ├─ streams         one task a stream
      └─ edge            Hypercorn, our HTTP/1.1, the routes
 
-The pump stands beside the tree: it is the worker's, not an actor's, so that no restart of an
-actor can stop the bytes of a stream.
+The pump and the scan stand beside the tree: they are the worker's, not an actor's, so that no
+restart of an actor can stop the bytes of a stream.
 """
 
 from __future__ import annotations
 
 import functools
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib import metadata
 
@@ -33,7 +33,7 @@ from sluice.actors.provider import ProviderClient
 from sluice.actors.provider_actor import Provider
 from sluice.actors.pump import EpollPoller, Pump
 from sluice.actors.samplers import engine_sampler, provider_sampler
-from sluice.actors.scan import tick_for
+from sluice.actors.scan import Scan, tick_for
 from sluice.actors.settings import Timeouts
 from sluice.actors.streams import Streams, StreamService
 from sluice.actors.tally import Tally
@@ -68,15 +68,19 @@ _GRAVE = frozenset({"crashed", "start_failed", "gave_up"})
 class Worker:
     """A running tree: what stands in a process beside and above the actors."""
 
-    def __init__(self, config: Config, listening: list[socket.socket]) -> None:
+    def __init__(
+        self, config: Config, listening: list[socket.socket], spawn: Callable[..., None]
+    ) -> None:
         self.config = config
         self.state: Lifecycle = "starting"
         self.log = get_logger("sluice.worker")
         self.pump = Pump(EpollPoller, self.on_fault)
+        self.scan = Scan(tick_for([*_waits(config.timeouts), *_model_waits(config)]))
         self.streams = StreamService()
         self.providers: dict[str, ProviderClient] = {}
         self.listening = listening
         self.addresses = [_address(each) for each in listening]
+        self.spawn = spawn
         self.system: System
 
     def __repr__(self) -> str:
@@ -165,9 +169,10 @@ async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIt
 
     ``listening``: sockets to serve at, closed with it.
     """
-    worker = Worker(config, listening)
     async with trio.open_nursery() as nursery:
+        worker = Worker(config, listening, nursery.start_soon)
         nursery.start_soon(worker.pump.run)
+        nursery.start_soon(worker.scan.run)
         try:
             async with open_system(_tree(worker), on_event=worker.on_event) as system:
                 worker.serves(system)
@@ -217,7 +222,8 @@ def _streams(worker: Worker) -> Streams:
         worker.streams,
         worker.clients,
         pump=worker.pump,
-        tick=tick_for([*_waits(config.timeouts), *_model_waits(config)]),
+        scan=worker.scan,
+        spawn=worker.spawn,
         drain=config.server.drain,
         log=request_line,
         on_fault=worker.on_fault,

@@ -7,6 +7,8 @@ came with the head: call `receive_nowait` once before the descriptor is register
 
 from __future__ import annotations
 
+import weakref
+
 import trio
 
 from sluice.actors.failures import UpstreamFault
@@ -22,7 +24,17 @@ class UpstreamConnection:
     `trio.ClosedResourceError`.
     """
 
-    __slots__ = ("_closed", "_fault", "_kept", "_reader", "_recv", "_wire", "requests")
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_dropped",
+        "_fault",
+        "_kept",
+        "_reader",
+        "_recv",
+        "_wire",
+        "requests",
+    )
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -32,13 +44,10 @@ class UpstreamConnection:
         """`receive` has something to say before it reads: bytes of the head's, or a fault."""
         self._fault: UpstreamFault | None = None
         self._closed = False
+        self._dropped = weakref.finalize(self, wire.abandon)
+        """Closes it when it is lost with a message that nobody will read."""
         self.requests = 0
         """Requests sent so far."""
-
-    def __del__(self) -> None:
-        """Close what was dropped with a message that nobody will read."""
-        if not self._closed:
-            self._wire.abandon()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "complete" if self.complete else "open"
@@ -138,6 +147,7 @@ class UpstreamConnection:
         """Close at once, whatever is under way: the provider sees it now. Idempotent."""
         if not self._closed:
             self._closed = True
+            self._dropped.detach()
             self._wire.close()
             self._reader.close()
 

@@ -162,7 +162,7 @@ class World:
         assert len(self.services.scan) == 0
         assert not self.poller.registered
         assert self.client._on_left is None
-        assert self.stream.answered.is_set()
+        assert self.stream.ended.is_set()
 
 
 @asynccontextmanager
@@ -389,7 +389,7 @@ async def test_a_client_that_leaves_frees_everything_at_once_and_is_no_failure(
             at.upstream.say(event("a"))
             await trio.testing.wait_all_tasks_blocked()
         at.client.leave()
-        await at.stream.answered.wait()
+        await at.stream.ended.wait()
         assert trio.current_time() == started
         assert at.client.aborted
         assert at.report.outcome == "success"
@@ -419,7 +419,7 @@ async def test_a_stream_that_we_stop_ends_with_an_honest_error(
         at.upstream.say(event("a"))
         await trio.testing.wait_all_tasks_blocked()
         at.stream.interrupt(stopped())
-        await at.stream.answered.wait()
+        await at.stream.ended.wait()
         assert at.client.received.count(b'"error"') == 1
         assert at.client.ended
         assert at.report.end == "stopping"
@@ -461,5 +461,5 @@ async def test_a_stream_that_ended_with_an_error_the_client_does_not_take_is_cut
         await trio.testing.wait_all_tasks_blocked()
         at.client.room = 0
         at.upstream.say(UpstreamFault("reset"))
-        await at.stream.answered.wait()
+        await at.stream.ended.wait()
         assert at.client.aborted
