@@ -56,11 +56,13 @@ class Flow:
         "_client",
         "_client_format",
         "_decoder",
+        "_opened",
         "_opening",
         "_parked",
         "_prefix",
         "_provider_format",
         "_pump",
+        "_read",
         "_timeouts",
         "_upstream",
         "chunks",
@@ -90,10 +92,12 @@ class Flow:
         opening: Callable[[], bytes],
     ) -> None:
         self._opening = opening
+        self._opened = False
         self._prefix = b"id: " + stream_id.encode() + b"-"
         self._upstream = upstream
         self._client = client
         self._provider_format = provider_format
+        self._read = provider_format.read
         self._client_format = client_format
         self._timeouts = timeouts
         self._pump = pump
@@ -124,16 +128,16 @@ class Flow:
         """
         self.heard_at = now
         out: list[bytes] = []
-        read, render = self._provider_format.read, self._client_format.render
+        render = self._client_format.render
         try:
-            for event in self._decoder.feed(data):
-                chunk = read(event.data)
+            for said in self._decoder.feed_data(data):
+                chunk = self._read(said)
                 if chunk is None:
                     self.ended = True
                     break
                 if self.first_content_at is None and chunk.says_something:
-                    self.first_content_at = now
-                made = render(event.data, chunk)
+                    self._content_began(now)
+                made = render(said, chunk)
                 if isinstance(made, bytes):
                     self.chunks += 1
                     out.append(self._unnamed(made))
@@ -148,9 +152,14 @@ class Flow:
             self.first_chunk_at = now
         return b"".join(out)
 
+    def _content_began(self, now: float) -> None:
+        self.first_content_at = now
+        if not self._client_format.reads_text:
+            self._read = self._provider_format.skim
+
     def _unnamed(self, data: bytes) -> bytes:
         self.events += 1
-        if b"\n" in data or b"\r" in data:
+        if b"\n" in data:
             return encode(data, id=b"%b%d" % (self._prefix[4:], self.events))
         return b"%b%d\ndata: %b\n\n" % (self._prefix, self.events, data)
 
@@ -162,7 +171,10 @@ class Flow:
         return encode(data, event=name, id=b"%b%d" % (self._prefix[4:], self.events))
 
     def _framed(self, text: bytes) -> bytes:
-        return self._client.frame(self._opening() + text)
+        if not self._opened:
+            self._opened = True
+            text = self._opening() + text
+        return self._client.frame(text)
 
     # -- time ------------------------------------------------------------------------------
 

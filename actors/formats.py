@@ -14,7 +14,7 @@ import msgspec
 from .failures import Failure
 
 
-class Delta(msgspec.Struct):
+class Delta(msgspec.Struct, gc=False):
     """What one choice adds. Fields that we only pass on are not read."""
 
     content: Any = None
@@ -37,7 +37,7 @@ class Delta(msgspec.Struct):
         )
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, gc=False):
     """One of the ``n`` answers."""
 
     index: int = 0
@@ -45,7 +45,7 @@ class Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class Chunk(msgspec.Struct):
+class Chunk(msgspec.Struct, gc=False):
     """One piece of an answer, as far as we read it."""
 
     choices: list[Choice] = msgspec.field(default_factory=list)
@@ -79,6 +79,9 @@ class ProviderFormat(Protocol):
         Raises `Failure` for garbage, and for an error told in-band.
         """
 
+    def skim(self, data: bytes) -> Chunk | None:
+        """`read`, for who does not need what it says: no deltas, a usage only with its choices."""
+
     def check_whole(self, body: bytes) -> bytes:
         """``body``, a whole answer, or what the client is owed of it. Raises `Failure`."""
 
@@ -89,6 +92,10 @@ class ClientFormat(Protocol):
     @property
     def name(self) -> str:
         """Of the format."""
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether `render` needs what a chunk says; False: skimmed chunks will do."""
 
     def preamble(self) -> bytes:
         """SSE text before the first event; empty in most formats."""

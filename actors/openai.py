@@ -5,7 +5,7 @@ Source: the types of the official SDK (``openai.types.chat.ChatCompletionChunk``
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -19,7 +19,23 @@ class WholeAnswer(msgspec.Struct):
     choices: list[msgspec.Raw]
 
 
+class _Unread(msgspec.Struct, gc=False):
+    """A JSON object of which no field is kept."""
+
+
+class _Skimmed(msgspec.Struct, gc=False):
+    """A chunk, without what it says."""
+
+    choices: list[_Unread] = msgspec.field(default_factory=list)
+    usage: Any = msgspec.UNSET
+    error: Any = None
+
+
+_PLAIN: Final = Chunk()
+_NULL_USAGE: Final = Chunk(usage=None)
+
 _chunk = msgspec.json.Decoder(Chunk)
+_skimmed = msgspec.json.Decoder(_Skimmed)
 _whole = msgspec.json.Decoder(WholeAnswer)
 
 
@@ -33,18 +49,24 @@ class OpenAIProvider:
         try:
             chunk = _chunk.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            if data.strip() == b"[DONE]":
-                return None
-            raise malformed("chunk", "streaming") from error
+            _check_end(data, error)
+            return None
         if chunk.error is not None:
-            raise Failure(
-                "provider_error",
-                "streaming",
-                "The provider reported an error while it was answering.",
-                status=502,
-                code="provider_error_in_stream",
-            )
+            raise _told_in_band()
         return chunk
+
+    def skim(self, data: bytes) -> Chunk | None:
+        """`read` at half its cost."""
+        try:
+            skimmed = _skimmed.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            _check_end(data, error)
+            return None
+        if skimmed.error is not None:
+            raise _told_in_band()
+        if skimmed.usage is msgspec.UNSET:
+            return _PLAIN
+        return _NULL_USAGE if skimmed.usage is None else self.read(data)
 
     def check_whole(self, body: bytes) -> bytes:
         """``body``, if it is a chat completion."""
@@ -53,6 +75,22 @@ class OpenAIProvider:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise malformed("answer", "provider_call") from error
         return body
+
+
+def _check_end(data: bytes, error: Exception) -> None:
+    """What is no JSON must be the end marker."""
+    if data.strip() != b"[DONE]":
+        raise malformed("chunk", "streaming") from error
+
+
+def _told_in_band() -> Failure:
+    return Failure(
+        "provider_error",
+        "streaming",
+        "The provider reported an error while it was answering.",
+        status=502,
+        code="provider_error_in_stream",
+    )
 
 
 def malformed(what: str, stage: str) -> Failure:

@@ -105,12 +105,20 @@ class SseDecoder:
         self._feed_lines(data, events)
         return events
 
+    def feed_data(self, data: bytes) -> list[bytes]:
+        """`feed`, for those who want nothing of an event but its data: a third of the cost."""
+        if self._clean and b"\r" not in data and len(data) <= self._limit:
+            blocks = data.split(b"\n\n")
+            if not blocks.pop() and all(map(_is_one_line_of_data, blocks)):
+                return [block[6:] for block in blocks]
+        return [event.data for event in self.feed(data)]
+
     def _cut(self, blocks: list[bytes]) -> list[SseEvent]:
         """The events of ``blocks``, each of which ended in an empty line."""
         events = []
         last_id = self.last_id
         for block in blocks:
-            if block.startswith(b"data: ") and b"\n" not in block:
+            if _is_one_line_of_data(block):
                 events.append(SseEvent(block[6:], b"", last_id))
             elif block:
                 for line in block.split(b"\n"):
@@ -194,6 +202,10 @@ class SseDecoder:
 
     def _partial_field(self) -> bool:
         return bool(self._partial) and not self._partial[0].startswith(b":")
+
+
+def _is_one_line_of_data(block: bytes) -> bool:
+    return block.startswith(b"data: ") and b"\n" not in block
 
 
 def encode(data: bytes, event: bytes = b"", id: bytes = b"", retry: int | None = None) -> bytes:  # noqa: A002 -- the field's name

@@ -34,6 +34,7 @@ class OpenAIClient:
     """
 
     name = "openai"
+    reads_text = False
 
     def __init__(self, *, usage: bool) -> None:
         self._usage = usage

@@ -27,6 +27,7 @@ class SluiceClient:
     """One answer's text, its usage, and how it ended. Of one stream: it remembers the reason."""
 
     name = "sluice"
+    reads_text = True
 
     def __init__(self) -> None:
         self._finish_reason: str | None = None

@@ -251,3 +251,15 @@ def test_a_type_or_id_that_would_break_the_stream_is_refused(event: bytes, last_
 def test_a_heartbeat_between_events_is_seen_by_no_reader() -> None:
     assert decode(b"data: 1\n\n" + HEARTBEAT + b"data: 2\n\n") == [SseEvent(b"1"), SseEvent(b"2")]
     assert decode(b"id: 1\ndata: 1\n\n" + HEARTBEAT) == [SseEvent(b"1", id=b"1")]
+
+
+@given(streams, st.integers(1, 40))
+def test_the_data_of_events_is_the_same_whichever_way_it_is_asked_for(
+    text: bytes, size: int
+) -> None:
+    whole, only_data = SseDecoder(), SseDecoder()
+    for at in range(0, len(text), size):
+        piece = text[at : at + size]
+        assert [event.data for event in whole.feed(piece)] == only_data.feed_data(piece)
+    assert whole.comments == only_data.comments
+    assert whole.last_id == only_data.last_id
