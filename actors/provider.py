@@ -2,8 +2,8 @@
 
 Promises:
 
-* An actor that is down, restarting, paused or slow costs a request `CHECKOUT_TIMEOUT` seconds at
-  most, and then a connection of its own making; never the request.
+* An actor that is down or restarting costs a request a connection of its own making, never the
+  request; one that is paused or slow costs it nothing.
 * The provider sees our own headers only: nothing of the client's reaches it but the body.
 * What fails is an `UpstreamFault`, whatever it was below.
 """
@@ -16,11 +16,12 @@ from typing import Final
 
 import httpx2
 import msgspec
+import trio
 
-from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull, Ref
+from sluice.engine import ActorStopped, MailboxFull, Ref
 
 from .failures import UpstreamFault
-from .provider_actor import CheckIn, Checkout, Lease, Provider, ProviderStatistics, Settle
+from .provider_actor import Provider, ProviderStatistics, Settle, Shelf
 from .settings import ProviderSettings, Timeouts
 from .upstream import (
     Http1Transport,
@@ -33,10 +34,7 @@ from .upstream import (
 )
 from .upstream.fields import media_type, retry_after
 
-__all__ = ["Call", "ClientStatistics", "Provider", "ProviderClient", "ProviderStatistics"]
-
-CHECKOUT_TIMEOUT: Final = 0.05
-"""Seconds to wait for an idle connection: what a new one costs over a continent."""
+__all__ = ["Call", "ClientStatistics", "Provider", "ProviderClient", "ProviderStatistics", "Shelf"]
 
 ERROR_BODY_LIMIT: Final = 64 * 1024
 """Bytes read of an answer that is an error."""
@@ -98,17 +96,19 @@ class ProviderClient:
 
     Args:
         settings: where it is, and how we identify ourselves to it.
-        ref: its actor, which keeps the idle connections.
+        ref: its actor.
+        shelf: the actor's idle connections.
 
     Raises:
         ValueError: the URL or the key cannot be sent.
     """
 
-    def __init__(self, settings: ProviderSettings, ref: Ref) -> None:
+    def __init__(self, settings: ProviderSettings, ref: Ref, shelf: Shelf) -> None:
         self.name = settings.name
-        self._leases = _Leases(ref)
+        self._ref = ref
+        self._shelf = shelf
         self._transport = Http1Transport(
-            self._leases, context=lambda: client_context(settings.ca_file)
+            _Pool(shelf), context=lambda: client_context(settings.ca_file)
         )
         url = _completions(settings.base_url)
         self._origin = origin_of(url)
@@ -150,10 +150,16 @@ class ProviderClient:
         if not connection.complete and not connection.closed:
             drain(connection)
         if connection.reusable:
-            self._leases.give_back(CheckIn(connection))
+            self._shelf.put(connection, trio.current_time())
         elif well and not (connection.complete or connection.closed):
-            self._leases.give_back(Settle(connection))
+            self._settle(connection)
         else:
+            connection.close()
+
+    def _settle(self, connection: UpstreamConnection) -> None:
+        try:
+            self._ref.tell_nowait(Settle(connection))
+        except (ActorStopped, MailboxFull):
             connection.close()
 
     def statistics(self) -> ClientStatistics:
@@ -161,42 +167,21 @@ class ProviderClient:
         return ClientStatistics(self._open, self._calls, self._transport.dials)
 
 
-class _Leases:
-    """The provider's actor, as the transport's pool."""
+class _Pool:
+    """The shelf, as the transport's pool. A provider has one origin only."""
 
-    __slots__ = ("_ref",)
+    __slots__ = ("_shelf",)
 
-    def __init__(self, ref: Ref) -> None:
-        self._ref = ref
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
 
-    async def checkout(self, origin: Origin) -> UpstreamConnection | None:
-        """An idle connection; None if there is none, or if the actor cannot say so in time.
-
-        A provider has one origin only.
-        """
-        lease = Lease()
-        try:
-            await self._ref.ask(Checkout(lease), timeout=CHECKOUT_TIMEOUT)
-        except (ActorCrashed, ActorStopped, AskTimeout, MailboxFull):
-            pass
-        except BaseException:
-            if lease.connection is not None:
-                self.checkin(origin, lease.connection)
-            raise
-        finally:
-            lease.withdrawn = True
-        return lease.connection
+    def checkout(self, origin: Origin) -> UpstreamConnection | None:  # noqa: ARG002 -- a Pool
+        """An idle connection, if there is one."""
+        return self._shelf.take(trio.current_time())
 
     def checkin(self, origin: Origin, connection: UpstreamConnection) -> None:  # noqa: ARG002 -- likewise
         """Take back one that may be used again."""
-        self.give_back(CheckIn(connection))
-
-    def give_back(self, message: CheckIn | Settle) -> None:
-        """Tell the actor; a connection that it has no room for is closed."""
-        try:
-            self._ref.tell_nowait(message)
-        except (ActorStopped, MailboxFull):
-            message.connection.close()
+        self._shelf.put(connection, trio.current_time())
 
 
 def drain(connection: UpstreamConnection) -> None:

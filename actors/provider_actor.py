@@ -4,8 +4,12 @@ Promises:
 
 * A connection on lease belongs to its stream: no restart or crash of the actor touches it, and
   it comes back to whatever incarnation there is then.
-* A connection is never lost between the two: not by an asker that gave up, not by a late reply.
+* Idle connections are the actor's: they are closed when they grow old, when the provider closed
+  them, and when the actor ends. Without it every call makes a connection of its own.
 * One that the provider closed while it idled is not given out.
+
+Taking one and giving it back are no messages: the `Shelf` they lie on is within the callers'
+reach. Asking would cost every request two switches, to decide nothing.
 """
 
 from __future__ import annotations
@@ -28,29 +32,6 @@ SETTLE_TIMEOUT: Final = 1.0
 """Seconds for the end of a body's framing to follow the end of what it said."""
 
 
-class Lease:
-    """Where a connection is put for one who asks: it is there even if the asker gave up."""
-
-    __slots__ = ("connection", "withdrawn")
-
-    def __init__(self) -> None:
-        self.connection: UpstreamConnection | None = None
-        self.withdrawn = False
-        """The asker has gone: nothing must be put here any more."""
-
-
-class Checkout(Message[None], frozen=True):
-    """Put an idle connection into ``lease``, if there is one."""
-
-    lease: Lease
-
-
-class CheckIn(Message[None], frozen=True):
-    """Take back a connection that may be used again."""
-
-    connection: UpstreamConnection
-
-
 class Settle(Message[None], frozen=True):
     """Take back a connection whose answer is over, as soon as its framing is over too."""
 
@@ -58,7 +39,7 @@ class Settle(Message[None], frozen=True):
 
 
 class ProviderStatistics(msgspec.Struct, frozen=True):
-    """A snapshot of one incarnation's pool."""
+    """A snapshot of a shelf. Counts are over all incarnations."""
 
     idle: int
     reused: int
@@ -74,52 +55,58 @@ class ProviderStatistics(msgspec.Struct, frozen=True):
     """Closed because enough were idle."""
 
 
-class Provider(Actor):
-    """The actor ``providers/<name>``: keeps idle connections, gives out the one used last."""
-
-    mailbox = Mailbox(capacity=16384)
+class Shelf:
+    """Where the idle connections of one provider lie. It outlives the actor's incarnations."""
 
     def __init__(self, settings: ProviderSettings) -> None:
         self._pool: IdlePool[UpstreamConnection] = IdlePool(settings.max_idle, settings.keepalive)
-        self._settling: set[UpstreamConnection] = set()
+        self._open = False
         self._reused = self._missed = self._returned = 0
         self._expired = self._stale = self._surplus = 0
 
-    async def on_start(self) -> None:
-        """Start the sweeps."""
-        self.context.spawn(self._sweep_for_ever)
+    def __repr__(self) -> str:
+        return f"<Shelf {'open' if self._open else 'closed'}, {len(self._pool)} idle>"
 
-    def on_end(self) -> None:
-        """Close what idles; what is on lease belongs to its stream."""
-        for connection in [*self._pool.clear(), *self._settling]:
+    def open(self) -> None:
+        """There is an actor that looks after it."""
+        self._open = True
+
+    def close(self) -> None:
+        """There is none any more: close what lies here, and what comes back."""
+        self._open = False
+        for connection in self._pool.clear():
             connection.close()
 
-    @handler
-    def checkout(self, message: Checkout) -> None:
-        """Give out the connection used last that is still good."""
-        lease = message.lease
-        if lease.withdrawn:
-            return
-        now = trio.current_time()
+    def take(self, now: float) -> UpstreamConnection | None:
+        """The connection used last that is still good, the caller's from now on."""
         while (connection := self._pool.take(now)) is not None:
             if not connection.is_stale():
-                lease.connection = connection
                 self._reused += 1
-                return
+                return connection
             connection.close()
             self._stale += 1
         self._missed += 1
+        return None
 
-    @handler
-    def check_in(self, message: CheckIn) -> None:
-        """Keep it."""
-        self._keep(message.connection)
+    def put(self, connection: UpstreamConnection, now: float) -> None:
+        """Keep ``connection``, which may be used again."""
+        if not self._open:
+            connection.close()
+            return
+        self._returned += 1
+        surplus = self._pool.put(connection, now)
+        if surplus is not None:
+            surplus.close()
+            self._surplus += 1
 
-    @handler
-    def settle(self, message: Settle) -> None:
-        """Wait for its end, beside the mailbox."""
-        self._settling.add(message.connection)
-        self.context.spawn(self._settle, message.connection)
+    def tidy(self, now: float) -> None:
+        """Close what is too old, or was closed by the provider."""
+        expired = self._pool.expire(now)
+        stale = self._pool.discard(UpstreamConnection.is_stale)
+        self._expired += len(expired)
+        self._stale += len(stale)
+        for connection in [*expired, *stale]:
+            connection.close()
 
     def statistics(self) -> ProviderStatistics:
         """A snapshot."""
@@ -133,34 +120,50 @@ class Provider(Actor):
             self._surplus,
         )
 
-    def _keep(self, connection: UpstreamConnection) -> None:
-        self._returned += 1
-        surplus = self._pool.put(connection, trio.current_time())
-        if surplus is not None:
-            surplus.close()
-            self._surplus += 1
+
+class Provider(Actor):
+    """The actor ``providers/<name>``: looks after the idle connections on ``shelf``."""
+
+    mailbox = Mailbox(capacity=16384)
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._settling: set[UpstreamConnection] = set()
+
+    async def on_start(self) -> None:
+        """Open the shelf."""
+        self._shelf.open()
+        self.context.spawn(self._tidy_for_ever)
+
+    def on_end(self) -> None:
+        """Close what idles; what is on lease belongs to its stream."""
+        self._shelf.close()
+        for connection in self._settling:
+            connection.close()
+
+    @handler
+    def settle(self, message: Settle) -> None:
+        """Wait for its end, beside the mailbox."""
+        self._settling.add(message.connection)
+        self.context.spawn(self._settle, message.connection)
+
+    def statistics(self) -> ProviderStatistics:
+        """What lies on the shelf."""
+        return self._shelf.statistics()
 
     async def _settle(self, connection: UpstreamConnection) -> None:
         with trio.move_on_after(SETTLE_TIMEOUT):
             await settled(connection)
         self._settling.discard(connection)
         if connection.reusable:
-            self._keep(connection)
+            self._shelf.put(connection, trio.current_time())
         else:
             connection.close()
 
-    async def _sweep_for_ever(self) -> None:
+    async def _tidy_for_ever(self) -> None:
         while True:
             await trio.sleep(SWEEP_PERIOD)
-            self._sweep(trio.current_time())
-
-    def _sweep(self, now: float) -> None:
-        expired = self._pool.expire(now)
-        stale = self._pool.discard(UpstreamConnection.is_stale)
-        self._expired += len(expired)
-        self._stale += len(stale)
-        for connection in [*expired, *stale]:
-            connection.close()
+            self._shelf.tidy(trio.current_time())
 
 
 async def settled(connection: UpstreamConnection) -> None:

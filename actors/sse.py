@@ -94,38 +94,26 @@ class SseDecoder:
         if self._start == b"" and data and data[0] != BOM[0]:
             self._start = None
             self._clean = True
+        events: list[SseEvent] = []
         if self._clean and b"\r" not in data and len(data) <= self._limit:
-            blocks = data.split(b"\n\n")
-            rest = blocks.pop()
-            events = self._cut(blocks)
-            if rest:
-                self._feed_lines(rest, events)
-            return events
-        events = []
+            *blocks, data = data.split(b"\n\n")
+            last_id = self.last_id
+            for block in blocks:
+                if block[:6] == b"data: " and b"\n" not in block:
+                    events.append(SseEvent(block[6:], b"", last_id))
+                elif block:
+                    self._feed_block(block, events)
+                    last_id = self.last_id
+            if not data:
+                return events
         self._feed_lines(data, events)
         return events
 
-    def feed_data(self, data: bytes) -> list[bytes]:
-        """`feed`, for those who want nothing of an event but its data: a third of the cost."""
-        if self._clean and b"\r" not in data and len(data) <= self._limit:
-            blocks = data.split(b"\n\n")
-            if not blocks.pop() and all(map(_is_one_line_of_data, blocks)):
-                return [block[6:] for block in blocks]
-        return [event.data for event in self.feed(data)]
-
-    def _cut(self, blocks: list[bytes]) -> list[SseEvent]:
-        """The events of ``blocks``, each of which ended in an empty line."""
-        events = []
-        last_id = self.last_id
-        for block in blocks:
-            if _is_one_line_of_data(block):
-                events.append(SseEvent(block[6:], b"", last_id))
-            elif block:
-                for line in block.split(b"\n"):
-                    self._line(line, events)
-                self._line(b"", events)
-                last_id = self.last_id
-        return events
+    def _feed_block(self, block: bytes, events: list[SseEvent]) -> None:
+        """Whole lines, and the empty line behind them."""
+        for line in block.split(b"\n"):
+            self._line(line, events)
+        self._dispatch(events)
 
     def _feed_lines(self, data: bytes, events: list[SseEvent]) -> None:
         if self._start is not None:
@@ -214,21 +202,24 @@ def encode(data: bytes, event: bytes = b"", id: bytes = b"", retry: int | None =
     Raises:
         ValueError: ``event`` or ``id`` holds a line end, or ``id`` a NUL.
     """
-    head = _fields(event, id, retry) if event or id or retry is not None else b""
     if b"\n" in data or b"\r" in data:
         data = _unify(data).replace(b"\n", b"\ndata: ")
-    return b"%bdata: %b\n\n" % (head, data)
+    text = b"data: %b\n\n" % data
+    return _fields(event, id, retry) + text if event or id or retry is not None else text
 
 
 def _fields(event: bytes, last_id: bytes, retry: int | None) -> bytes:
-    if _unify(event + last_id).count(b"\n") or b"\0" in last_id:
-        raise ValueError("an event's type and id are single lines, an id without NUL")
-    lines = [b"event: " + event] if event else []
+    for text in (event, last_id):
+        if b"\n" in text or b"\r" in text:
+            raise ValueError("an event's type and id are single lines")
+    if b"\0" in last_id:
+        raise ValueError("an event's id holds no NUL")
+    fields = b"event: %b\n" % event if event else b""
     if last_id:
-        lines.append(b"id: " + last_id)
+        fields += b"id: %b\n" % last_id
     if retry is not None:
-        lines.append(b"retry: %d" % retry)
-    return b"\n".join([*lines, b""])
+        fields += b"retry: %d\n" % retry
+    return fields
 
 
 def _unify(text: bytes) -> bytes:

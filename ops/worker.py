@@ -29,8 +29,7 @@ from sluice.actors.catalog import Known
 from sluice.actors.connections import Connections
 from sluice.actors.metrics import Count, Metrics
 from sluice.actors.process import sample_process
-from sluice.actors.provider import ProviderClient
-from sluice.actors.provider_actor import Provider
+from sluice.actors.provider import Provider, ProviderClient, Shelf
 from sluice.actors.pump import EpollPoller, Pump
 from sluice.actors.samplers import engine_sampler, provider_sampler
 from sluice.actors.scan import Scan, tick_for
@@ -77,6 +76,7 @@ class Worker:
         self.pump = Pump(EpollPoller, self.on_fault)
         self.scan = Scan(tick_for([*_waits(config.timeouts), *_model_waits(config)]))
         self.streams = StreamService()
+        self.shelves = {name: Shelf(each) for name, each in config.providers.items()}
         self.providers: dict[str, ProviderClient] = {}
         self.listening = listening
         self.addresses = [_address(each) for each in listening]
@@ -107,7 +107,7 @@ class Worker:
         for name, settings in self.config.providers.items():
             if name not in self.providers:
                 ref = context.ref(f"providers/{name}")
-                self.providers[name] = ProviderClient(settings, ref)
+                self.providers[name] = ProviderClient(settings, ref, self.shelves[name])
         return self.providers
 
     def application(self, context: Context) -> Asgi:
@@ -202,17 +202,17 @@ def _tree(worker: Worker) -> SupervisorSpec:
         [
             ChildSpec("metrics", lambda: Metrics(tally, window, samplers)),
             ChildSpec("connections", lambda: Connections(config.connections)),
-            SupervisorSpec("providers", _providers(config)),
+            SupervisorSpec("providers", _providers(worker)),
             ChildSpec("streams", lambda: _streams(worker), shutdown=patience),
             ChildSpec("edge", lambda: _edge(worker, counts), shutdown=patience),
         ],
     )
 
 
-def _providers(config: Config) -> list[ChildSpec]:
+def _providers(worker: Worker) -> list[ChildSpec]:
     return [
-        ChildSpec(name, functools.partial(Provider, settings))
-        for name, settings in config.providers.items()
+        ChildSpec(name, functools.partial(Provider, shelf))
+        for name, shelf in worker.shelves.items()
     ]
 
 

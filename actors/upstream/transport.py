@@ -54,7 +54,7 @@ _ERRORS: Final[dict[str, type[httpx2.TransportError]]] = {
 class Pool(Protocol):
     """Where connections are between two requests."""
 
-    async def checkout(self, origin: Origin) -> UpstreamConnection | None:
+    def checkout(self, origin: Origin) -> UpstreamConnection | None:
         """An idle connection, the caller's from now on; None: dial one."""
 
     def checkin(self, origin: Origin, connection: UpstreamConnection) -> None:
@@ -64,7 +64,7 @@ class Pool(Protocol):
 class NoPool:
     """Every request dials."""
 
-    async def checkout(self, origin: Origin) -> UpstreamConnection | None:  # noqa: ARG002 -- a Pool
+    def checkout(self, origin: Origin) -> UpstreamConnection | None:  # noqa: ARG002 -- a Pool
         """None."""
         return None
 
@@ -131,7 +131,7 @@ class Http1Transport(httpx2.AsyncBaseTransport):
         is sent once again, but only if not a byte came in answer: else the provider may have
         begun to work. The connection is the caller's. Raises `UpstreamFault`.
         """
-        connection = await self._pool.checkout(origin)
+        connection = self._pool.checkout(origin)
         if connection is not None:
             try:
                 return connection, await _send(connection, data, bodyless=bodyless)

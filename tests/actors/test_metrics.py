@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
 from sluice.actors.accounting import Window
@@ -46,8 +47,6 @@ REPORT = RequestReport(
     attempts=(Attempt("openai", "success", 0.4),),
 )
 REQUESTS = "sse_requests_total", ("success", "openai", "gpt-4")
-
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
 @asynccontextmanager
@@ -189,7 +188,9 @@ async def test_a_restart_loses_nothing_counted_and_nothing_told_meanwhile() -> N
     assert vitals.requests_per_second > 0
 
 
-async def test_a_crash_loses_nothing_counted() -> None:
+async def test_a_crash_loses_nothing_counted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     tally = Tally(KNOWN)
 
     def fail_once(sampled: Tally) -> None:
@@ -209,7 +210,9 @@ async def test_a_crash_loses_nothing_counted() -> None:
     assert requests["gpt-4", "openai", "success"] == 2
 
 
-async def test_figures_are_the_load_of_the_last_minute() -> None:
+async def test_figures_are_the_load_of_the_last_minute(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     failed = RequestReport(
         request_id="r",
         stream_id="s",
@@ -234,7 +237,9 @@ async def test_figures_are_the_load_of_the_last_minute() -> None:
         assert await settled(ref) == Vitals(12, 100, 0.0, 0.0)
 
 
-async def test_the_event_loops_delay_is_observed_once_a_second() -> None:
+async def test_the_event_loops_delay_is_observed_once_a_second(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     tally = Tally(KNOWN)
     async with metrics(tally):
         await trio.sleep(10.5)

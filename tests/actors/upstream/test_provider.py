@@ -34,8 +34,8 @@ from sluice.actors.provider import (
     Provider,
     ProviderClient,
     ProviderStatistics,
+    Shelf,
 )
-from sluice.actors.provider_actor import Checkout, Lease
 from sluice.actors.settings import ProviderSettings, Secret, Timeouts
 from sluice.engine import ChildSpec, Message, SupervisorSpec, System, handler, open_system
 
@@ -55,15 +55,14 @@ class CrashingProvider(Provider):
 class World:
     """One provider on loopback, its actor, its client."""
 
-    def __init__(self, system: System, settings: ProviderSettings) -> None:
+    def __init__(self, system: System, settings: ProviderSettings, shelf: Shelf) -> None:
         self.system = system
-        self.client = ProviderClient(settings, system.ref("openai"))
+        self.shelf = shelf
+        self.client = ProviderClient(settings, system.ref("openai"), shelf)
 
     @property
     def pool(self) -> ProviderStatistics:
-        statistics = self.system.inspect("openai").domain  # type: ignore[union-attr]
-        assert isinstance(statistics, ProviderStatistics)
-        return statistics
+        return self.shelf.statistics()
 
     async def call(self, *, streamed: bool = True) -> Call:
         return await self.client.call(BODY, streamed=streamed, timeouts=Timeouts(connect=5))
@@ -85,9 +84,10 @@ async def world(
         scheme = "https" if secure else "http"
         settings = ProviderSettings("openai", f"{scheme}://127.0.0.1:{origin.port}/v1")
         settings = msgspec.structs.replace(settings, **changes)
-        child = ChildSpec("openai", partial(CrashingProvider, settings))
+        shelf = Shelf(settings)
+        child = ChildSpec("openai", partial(CrashingProvider, shelf))
         async with open_system(SupervisorSpec("root", [child], intensity=100)) as system:
-            yield World(system, settings)
+            yield World(system, settings, shelf)
 
 
 # -- what is sent --------------------------------------------------------------------------------
@@ -140,14 +140,15 @@ async def test_without_a_key_no_authorization_is_sent() -> None:
 def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key: str) -> None:
     settings = ProviderSettings("openai", "http://127.0.0.1/v1", api_key=Secret(key))
     with pytest.raises(ValueError, match="API key") as refusal:
-        ProviderClient(settings, None)  # type: ignore[arg-type]
+        ProviderClient(settings, None, Shelf(settings))  # type: ignore[arg-type]
     assert key not in str(refusal.value)
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/v1", "127.0.0.1", "http://", "http://a:b/"])
 def test_a_url_that_cannot_be_called_is_refused(url: str) -> None:
+    settings = ProviderSettings("openai", url)
     with pytest.raises(ValueError, match="no URL that can be called"):
-        ProviderClient(ProviderSettings("openai", url), None)  # type: ignore[arg-type]
+        ProviderClient(settings, None, Shelf(settings))  # type: ignore[arg-type]
 
 
 # -- what is answered ----------------------------------------------------------------------------
@@ -373,7 +374,7 @@ async def test_stopping_closes_what_idles_and_not_what_is_on_lease() -> None:
         each.client.done(leased)
 
 
-async def test_what_is_given_back_to_nobody_is_closed_with_its_dead_letter() -> None:
+async def test_what_is_given_back_to_nobody_is_closed() -> None:
     async def give_back_to_nobody() -> None:
         async with world(keeps_saying(counted(b"hello"))) as each:
             call = await each.call()
@@ -440,16 +441,6 @@ async def test_a_crash_closes_what_idled() -> None:
         await until(lambda: call.connection.closed)
 
 
-async def test_an_asker_that_left_gets_nothing_put_into_its_lease() -> None:
-    async with world(keeps_saying(counted(b""))) as each:
-        await each.ask()
-        lease = Lease()
-        lease.withdrawn = True
-        await each.system.ref("openai").ask(Checkout(lease))
-        assert lease.connection is None
-        assert each.pool.idle == 1
-
-
 async def test_a_call_cancelled_at_any_point_loses_no_connection() -> None:
     before = open_sockets()
     async with world(keeps_saying(chunked(b"x" * 3000))) as each:
@@ -467,5 +458,6 @@ async def test_a_call_cancelled_at_any_point_loses_no_connection() -> None:
 
 
 def test_its_picture_says_how_many_calls_are_open() -> None:
-    client = ProviderClient(ProviderSettings("openai", "http://127.0.0.1/v1"), None)  # type: ignore[arg-type]
+    settings = ProviderSettings("openai", "http://127.0.0.1/v1")
+    client = ProviderClient(settings, None, Shelf(settings))  # type: ignore[arg-type]
     assert repr(client) == "<ProviderClient openai 0 open>"

@@ -27,8 +27,7 @@ class KeepingPool:
     def __init__(self) -> None:
         self.idle: list[UpstreamConnection] = []
 
-    async def checkout(self, origin: Origin) -> UpstreamConnection | None:
-        await trio.lowlevel.checkpoint()
+    def checkout(self, origin: Origin) -> UpstreamConnection | None:
         return self.idle.pop() if self.idle else None
 
     def checkin(self, origin: Origin, connection: UpstreamConnection) -> None:

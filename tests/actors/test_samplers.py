@@ -1,0 +1,102 @@
+"""What the engine and the providers' pools count is read as it is, by kind of actor."""
+
+import pytest
+
+from sluice.actors.catalog import Known
+from sluice.actors.provider import ProviderClient, ProviderStatistics
+from sluice.actors.samplers import engine_sampler, kind_of, provider_sampler
+from sluice.actors.settings import ProviderSettings
+from sluice.actors.tally import Tally
+from sluice.engine import ActorStatistics, MailboxStatistics, Ref
+
+KNOWN = Known(providers=("openai", "anthropic"))
+
+
+def actor(
+    path: str,
+    *,
+    waiting: int = 0,
+    refused: int = 0,
+    dropped: int = 0,
+    restarts: int = 0,
+    dead_letters: int = 0,
+    domain: object = None,
+) -> ActorStatistics:
+    return ActorStatistics(
+        path=path,
+        kind="Actor",
+        state="running",
+        incarnation=1,
+        uptime=1.0,
+        handled=0,
+        crashes=0,
+        restarts=restarts,
+        declared_errors=0,
+        unknown=0,
+        timeouts=0,
+        late_replies=0,
+        abandoned=0,
+        dead_letters=dead_letters,
+        handling=None,
+        tasks=(),
+        mailbox=MailboxStatistics(
+            capacity=1024,
+            overflow="refuse",
+            waiting=waiting,
+            peak=waiting,
+            accepted=0,
+            refused=refused,
+            dropped=dropped,
+        ),
+        domain=domain,
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("metrics", "metrics"),
+        ("connections", "connections"),
+        ("streams", "streams"),
+        ("edge", "edge"),
+        ("providers/openai", "provider"),
+    ],
+)
+def test_actors_are_told_apart_by_kind(path: str, kind: str) -> None:
+    assert kind_of(path) == kind
+
+
+def test_the_actors_of_a_kind_add_up() -> None:
+    tally = Tally(KNOWN)
+    actors = [
+        actor("providers/openai", waiting=2, refused=1, restarts=3),
+        actor("providers/anthropic", waiting=5, dropped=4, restarts=1),
+        actor("metrics", dropped=7, dead_letters=2),
+    ]
+    engine_sampler(lambda: actors)(tally)
+    assert tally.value("sluice_mailbox_depth", ("provider",)) == 7
+    assert tally.value("sluice_mailbox_overflow_total", ("provider",)) == 5
+    assert tally.value("sluice_actor_restarts_total", ("provider",)) == 4
+    assert tally.value("sluice_mailbox_overflow_total", ("metrics",)) == 7
+    assert tally.value("sluice_dead_letters_total") == 2
+
+
+def test_an_actor_of_no_known_kind_is_other() -> None:
+    tally = Tally(KNOWN)
+    engine_sampler(lambda: [actor("visitor", waiting=3)])(tally)
+    assert tally.value("sluice_mailbox_depth", ("other",)) == 3
+
+
+def test_an_empty_mailbox_reads_zero_again() -> None:
+    tally = Tally(KNOWN)
+    engine_sampler(lambda: [actor("edge", waiting=3)])(tally)
+    engine_sampler(lambda: [actor("edge")])(tally)
+    assert tally.value("sluice_mailbox_depth", ("edge",)) == 0
+
+
+def test_the_idle_connections_of_a_provider_are_its_pools() -> None:
+    tally = Tally(KNOWN)
+    pool = ProviderStatistics(idle=9, reused=0, missed=0, returned=0, expired=0, stale=0, surplus=0)
+    engine_sampler(lambda: [actor("providers/openai", domain=pool)])(tally)
+    assert tally.value("sse_provider_connections", ("openai", "idle")) == 9
+    assert tally.value("sse_provider_connections", ("anthropic", "idle")) == 0
