@@ -109,6 +109,14 @@ class SseDecoder:
         self._feed_lines(data, events)
         return events
 
+    def feed_data(self, data: bytes) -> list[bytes]:
+        """`feed`, for those who want nothing of an event but its data: a third of the cost."""
+        if self._clean and b"\r" not in data and len(data) <= self._limit:
+            blocks = data.split(b"\n\n")
+            if not blocks.pop() and all(map(_is_one_line_of_data, blocks)):
+                return [block[6:] for block in blocks]
+        return [event.data for event in self.feed(data)]
+
     def _feed_block(self, block: bytes, events: list[SseEvent]) -> None:
         """Whole lines, and the empty line behind them."""
         for line in block.split(b"\n"):
@@ -190,6 +198,10 @@ class SseDecoder:
 
     def _partial_field(self) -> bool:
         return bool(self._partial) and not self._partial[0].startswith(b":")
+
+
+def _is_one_line_of_data(block: bytes) -> bool:
+    return block.startswith(b"data: ") and b"\n" not in block
 
 
 def _is_one_line_of_data(block: bytes) -> bool:

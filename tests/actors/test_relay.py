@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 import trio
 import trio.testing
+from tests.actors.fakes import FakeClient, FakePoller, FakeUpstream
 
 from sluice.actors.connections import Acquire, Granted, Refused, Release
 from sluice.actors.failures import UpstreamFault
@@ -23,7 +24,6 @@ from sluice.actors.stream import Job, Services, Stream
 from sluice.actors.upstream_failures import stopped
 from sluice.engine import ActorCrashed, AskTimeout, MailboxFull
 from sluice.http.openai_format import OpenAIClient
-from tests.actors.fakes import FakeClient, FakePoller, FakeUpstream
 
 ID = "0123456789abcdef0123456789abcdef"
 TIMEOUTS = Timeouts(connect=5, first_chunk=10, idle=30, total=100, client_write=5, heartbeat=4)

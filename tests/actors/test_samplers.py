@@ -3,11 +3,10 @@
 import pytest
 
 from sluice.actors.catalog import Known
-from sluice.actors.provider import ProviderClient, ProviderStatistics
-from sluice.actors.samplers import engine_sampler, kind_of, provider_sampler
-from sluice.actors.settings import ProviderSettings
+from sluice.actors.provider import ProviderStatistics
+from sluice.actors.samplers import engine_sampler, kind_of
 from sluice.actors.tally import Tally
-from sluice.engine import ActorStatistics, MailboxStatistics, Ref
+from sluice.engine import ActorStatistics, MailboxStatistics
 
 KNOWN = Known(providers=("openai", "anthropic"))
 
