@@ -91,9 +91,7 @@ class SseDecoder:
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events that ``data`` completes. Raises `FrameTooLarge`."""
-        if self._start == b"" and data and data[0] != BOM[0]:
-            self._start = None
-            self._clean = True
+        self._begin(data)
         events: list[SseEvent] = []
         if self._clean and b"\r" not in data and len(data) <= self._limit:
             *blocks, data = data.split(b"\n\n")
@@ -111,11 +109,18 @@ class SseDecoder:
 
     def feed_data(self, data: bytes) -> list[bytes]:
         """`feed`, for those who want nothing of an event but its data: a third of the cost."""
+        self._begin(data)
         if self._clean and b"\r" not in data and len(data) <= self._limit:
             blocks = data.split(b"\n\n")
             if not blocks.pop() and all(map(_is_one_line_of_data, blocks)):
                 return [block[6:] for block in blocks]
         return [event.data for event in self.feed(data)]
+
+    def _begin(self, data: bytes) -> None:
+        """A stream without a BOM, as most are, is clean from its first byte."""
+        if self._start == b"" and data and data[0] != BOM[0]:
+            self._start = None
+            self._clean = True
 
     def _feed_block(self, block: bytes, events: list[SseEvent]) -> None:
         """Whole lines, and the empty line behind them."""
