@@ -55,6 +55,10 @@ class BodyReader:
         short = isinstance(body, SizedBody) and body.remaining <= DRAIN_LIMIT
         return short and not self._owes_continue
 
+    def forgo_continue(self) -> None:
+        """The response has started: ``100 Continue`` would be taken for a part of it."""
+        self._owes_continue = False
+
     async def drain(self) -> None:
         """Read the rest for nobody. Raises as `read` does."""
         while not self._body.complete:

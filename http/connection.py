@@ -185,7 +185,8 @@ class Connection:
                 await self._linger()
             return False
         try:
-            await exchange.drain()
+            if not exchange.body_complete:
+                await exchange.drain()
         except Refused as refused:
             self._edge.note_refusal(refused)
             return False
@@ -220,6 +221,6 @@ def _ends_task(error: BaseException) -> bool:
 def _without_leaving(error: BaseException) -> Exception | None:
     """``error`` without the clients that left, which are no error; None if that was all."""
     if isinstance(error, BaseExceptionGroup):
-        _, rest = error.split((ClientLeft, ClientStalled))
+        rest: object = error.split((ClientLeft, ClientStalled))[1]
         return rest if isinstance(rest, Exception) else None
     return error if isinstance(error, Exception) else None

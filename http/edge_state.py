@@ -93,7 +93,7 @@ class EdgeState:
         """Count and log a request on which the application failed. No header, no body."""
         self.counts.crashed += 1
         logger.error(
-            "the application failed on %s %s", scope["method"], scope["path"], exc_info=error
+            "the application failed on %s %r", scope["method"], scope["path"], exc_info=error
         )
 
     def statistics(self) -> EdgeStatistics:

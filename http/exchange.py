@@ -78,12 +78,12 @@ class Exchange:
         A body that cannot be had (malformed, too large, too slow) is refused by the edge; the
         application is told that the client has left.
         """
-        if self._told:
+        if self._told or self.response.complete:
             await self._wait_left()
         elif not self._lost():
             try:
                 piece = await self._body.read()
-            except ClientLeft:
+            except (ClientLeft, ClientStalled):
                 pass
             except Refused as refused:
                 await self.refuse(refused)

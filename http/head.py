@@ -79,20 +79,20 @@ class HeadReader:
             if not data:
                 return None
             self._begun = True
-        before = len(self._head)
-        head = self._head + data if before else data
-        end = head.find(_END, max(0, before - 3))
+        held = self._head
+        if held:
+            data = held + data
+            end = data.find(_END, max(0, len(held) - 3))
+        else:
+            end = data.find(_END)
+        head = data if end < 0 else data[: end + 4]
+        self._check_size(head)
+        self._parse(head[len(held) :] if held else head, head)
         if end < 0:
-            self._parse(data, head)
-            self._check_size(head)
             self._head = head
             return None
-        end += len(_END)
-        head, rest = head[:end], head[end:]
-        self._check_size(head)
-        self._parse(head[before:] if before else head, head)
         self._parser = None  # it holds our methods: a cycle
-        return self._request(head), rest
+        return self._request(head), data[end + 4 :]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by llhttp."""

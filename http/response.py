@@ -90,6 +90,7 @@ class Response:
         request = self._request
         keep_alive = request.keep_alive and self._may_keep_alive() and self._body.keeps_connection()
         head = response_head(request, status, headers, keep_alive=keep_alive, whole=whole)
+        self._body.forgo_continue()
         self._head = head
         self._pending = head.data
         self._declared = head.length or 0
@@ -138,7 +139,13 @@ class Response:
             raise RuntimeError("the response has not started, or has ended")
         if self._declared and not head.bodiless:
             raise RuntimeError("the response's body is shorter than its content-length")
-        await self.send(data + _LAST_CHUNK if head.chunked else data, timeout)
+        if head.chunked:
+            data += _LAST_CHUNK
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        if data:
+            await self._wire.send(data, timeout)
         self.complete = True
         self._wire.wake()
 

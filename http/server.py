@@ -72,21 +72,35 @@ async def serve(
     this server, makes it.
     """
     state = state or EdgeState(settings)
-    config = _configuration(settings)
+    try:
+        run = _hypercorn(app, sockets, settings, watcher, state, shutdown_trigger)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_reap, state)
+            async with trio.open_nursery() as serving:
+                task_status.started(await serving.start(run))
+            nursery.cancel_scope.cancel()
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def _hypercorn(
+    app: Asgi,
+    sockets: Sequence[socket.socket],
+    settings: EdgeSettings,
+    watcher: Watcher,
+    state: EdgeState,
+    shutdown_trigger: Callable[[], Awaitable[None]] | None,
+) -> Callable[..., Awaitable[None]]:
+    """Hypercorn's server, ready to be started."""
     listening = list(sockets)
-    bound = Sockets(listening, [], []) if settings.tls else Sockets([], listening, [])
-    run = functools.partial(
+    return functools.partial(
         _worker_serve(_Edge(app, state, watcher), settings),
         ASGIWrapper(cast("Any", app)),
-        config,
-        sockets=bound,
+        _configuration(settings),
+        sockets=Sockets(listening, [], []) if settings.tls else Sockets([], listening, []),
         shutdown_trigger=functools.partial(_drain_when, shutdown_trigger, state),
     )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_reap, state)
-        async with trio.open_nursery() as serving:
-            task_status.started(await serving.start(run))
-        nursery.cancel_scope.cancel()
 
 
 class _Edge:

@@ -30,7 +30,7 @@ class TLSWire:
         self._socket = stream.transport_stream.socket
         self._ahead = b""
         self._changed = trio.Event()
-        self._woken = False
+        self._wakes = 0
         self._torn = False
         self._on_left: Callable[[], None] | None = None
         self.left = False
@@ -57,19 +57,20 @@ class TLSWire:
 
     async def receive(self) -> bytes:
         """Some bytes; ``b""`` when the client has left."""
-        while not (self._ahead or self.left):
+        wakes = self._wakes
+        while not (self._ahead or self.left or self._wakes != wakes):
             await self._changed.wait()
         return self.take()
 
     async def wait_left(self) -> None:
         """Return when the client has left, or `wake` was called."""
-        self._woken = False
-        while not (self.left or self._woken):
+        wakes = self._wakes
+        while not (self.left or self._wakes != wakes):
             await self._changed.wait()
 
     def wake(self) -> None:
-        """End `wait_left`."""
-        self._woken = True
+        """End a `wait_left` or `receive` that waits now."""
+        self._wakes += 1
         self._change()
 
     def look(self) -> bool:

@@ -48,13 +48,17 @@ class Wire(Protocol):
         """Give back what was read and not used. It comes first next time."""
 
     async def receive(self) -> bytes:
-        """Some bytes, those read ahead first; ``b""`` when the client has left."""
+        """Some bytes, those read ahead first; ``b""`` when the client has left, or on `wake`."""
 
     async def wait_left(self) -> None:
-        """Return when the client has left, or `wake` was called. Bytes are read ahead."""
+        """Return when the client has left, or `wake` was called.
+
+        Bytes are read ahead; with `PIPELINE_LIMIT` of them, the client is no longer read, and
+        its leaving is seen when it is written to.
+        """
 
     def wake(self) -> None:
-        """End `wait_left`."""
+        """End a `wait_left` or `receive` that waits now."""
 
     def look(self) -> bool:
         """Whether the client has left, found out now."""
@@ -151,19 +155,24 @@ class SocketWire:
 
     async def wait_left(self) -> None:
         """Return when the client has left, or `wake` was called."""
-        self._woken = trio.Event()
-        while not (self.left or self._woken.is_set()):
-            if len(self._ahead) >= PIPELINE_LIMIT:
-                await self._woken.wait()
-            elif await self._readable():
-                self.look()
+        woken = self._woken = trio.Event()
+        try:
+            while not (self.left or woken.is_set()):
+                if len(self._ahead) >= PIPELINE_LIMIT:
+                    await woken.wait()
+                elif await self._readable():
+                    self.look()
+        finally:
+            self._woken = None
 
     def wake(self) -> None:
-        """End `wait_left`."""
-        if self._woken is not None and not self._woken.is_set():
+        """End a `wait_left` or `receive` that waits now."""
+        waiting = self._reading
+        if self._woken is not None:
             self._woken.set()
-            if self._fd >= 0:
-                notify_closing(self._fd)
+            waiting = True
+        if waiting and self._fd >= 0:
+            notify_closing(self._fd)
 
     def look(self) -> bool:
         """Whether the client has left; bytes are read ahead, up to `PIPELINE_LIMIT`.
@@ -203,27 +212,29 @@ class SocketWire:
 
     def watch(self, on_left: Callable[[], None]) -> None:
         """Call ``on_left`` once when the client has left."""
+        self._on_left = on_left
+        if self._watched:
+            return  # since an earlier request: nothing has happened in between
         if self.look():
+            self._on_left = None
             on_left()
             return
-        self._on_left = on_left
-        if not self._watched:
-            self._watched = True
-            self._watcher.add(self._fd, self._on_readable)
+        self._watched = True
+        self._watcher.add_hangup(self._fd, self._on_hangup)
 
     def unwatch(self) -> None:
-        """Forget the callback."""
+        """Forget the callback. The descriptor stays watched: the next request needs it again."""
         self._on_left = None
-        if self._watched:
-            self._watched = False
-            self._watcher.remove(self._fd)
 
     def abort(self) -> None:
         """Close at once."""
         if self._fd < 0:
             return
         self.left = True
-        self.unwatch()
+        self._on_left = None
+        if self._watched:
+            self._watched = False
+            self._watcher.remove(self._fd)
         if self._woken is not None:
             self._woken.set()
         notify_closing(self._fd)
@@ -279,14 +290,12 @@ class SocketWire:
             rest = rest[self.send_nowait(rest) :]
             self._torn = bool(rest)
 
-    def _on_readable(self) -> None:
-        """Called by the watcher, whenever there is something to read."""
-        if not self.look():
-            if len(self._ahead) >= PIPELINE_LIMIT:
-                self._watched = False
-                self._watcher.remove(self._fd)
-            return
-        on_left = self._on_left
-        self.unwatch()
+    def _on_hangup(self) -> None:
+        """Called by the watcher, when the client has closed, half or whole, or has reset."""
+        self._watched = False
+        self._watcher.remove(self._fd)
+        on_left, self._on_left = self._on_left, None
         if on_left is not None:
+            self.left = True
             on_left()
+        # Between two requests nobody asks; what was sent before the end is still read.

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import hypercorn.trio.run
 import pytest
 import trio
 import trio.testing
+from hypercorn.utils import LifespanFailureError
 from tests.http.edge_world import GET, PATIENCE, POST, App, Calling, echo, open_edge, read, reply
 
 from sluice.http.asgi import Receive, Scope, Send
@@ -357,3 +359,58 @@ async def test_an_answer_that_outlives_the_drain_is_cut(http1: str) -> None:
         edge.stop.set()
         assert b"0\r\n\r\n" not in await client.rest()
         await edge.until_ended()
+
+
+# -- Hypercorn itself ----------------------------------------------------------------------------
+
+
+async def test_another_version_of_hypercorn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "0.19.0")
+    with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match=r"0\.18\.0, and 0\.19\.0")):
+        async with open_edge(App()):
+            pass
+
+
+@both
+async def test_nothing_of_hypercorn_is_changed_for_others(http1: str) -> None:
+    before = vars(hypercorn.trio.run).copy()
+    async with open_edge(App(), http1=http1) as edge:
+        await edge.request()
+    assert vars(hypercorn.trio.run) == before
+
+
+@both
+async def test_the_server_writes_only_to_our_log(
+    http1: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        raise ValueError
+
+    caplog.set_level("INFO")
+    async with open_edge(Calling(failing), http1=http1) as edge:
+        await edge.request()
+    assert capfd.readouterr() == ("", "")
+    assert {record.name for record in caplog.records} == {"sluice.edge"}
+    assert any(record.exc_info for record in caplog.records)
+
+
+@both
+async def test_an_application_without_a_lifespan_is_served(http1: str) -> None:
+    async def bare(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        await reply(send, b"bare")
+
+    async with open_edge(bare, http1=http1) as edge:
+        assert (await edge.request()).body == b"bare"
+
+
+@both
+async def test_an_application_that_refuses_to_start_ends_the_server(http1: str) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no"})
+
+    with pytest.RaisesGroup(LifespanFailureError, flatten_subgroups=True):
+        async with open_edge(broken, http1=http1):
+            pass

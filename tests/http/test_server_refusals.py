@@ -6,6 +6,7 @@ import socket
 
 import pytest
 import trio
+import trio.testing
 from tests.http.edge_world import (
     GET,
     PATIENCE,
@@ -184,6 +185,37 @@ async def test_the_rest_of_a_body_that_turns_out_malformed_or_missing_closes() -
         await gone.send(POST % (10, b"half"))
         await gone.leave()
         await edge.until_open(0)
+
+
+async def test_the_body_is_not_asked_for_in_the_middle_of_an_answer() -> None:
+    async def early(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"early,", "more_body": True})
+        body = await read(receive)
+        await send({"type": "http.response.body", "body": body or b"gone"})
+
+    async with open_edge(Calling(early)) as edge:
+        client = await edge.connect()
+        expecting = POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+        await client.send(expecting % (5, b""))
+        await client._until(b"early,")
+        await client.send(b"hello")
+        assert await client.rest() == b"\r\n5\r\nhello\r\n0\r\n\r\n"
+
+
+async def test_a_task_that_waits_for_the_body_is_let_go_by_an_early_answer() -> None:
+    async def early(scope: Scope, receive: Receive, send: Send) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read, receive)
+            await trio.testing.wait_all_tasks_blocked()
+            await reply(send, b"no")
+
+    async with open_edge(Calling(early)) as edge:
+        client = await edge.connect()
+        for _ in range(2):
+            await client.send(POST % (5, b""))
+            assert (await client.answer()).body == b"no"
+            await client.send(b"hello")
 
 
 # -- upgrades -----------------------------------------------------------------------------------
