@@ -2,8 +2,8 @@
 
 Promises:
 
-* A connection on lease belongs to its stream: no restart or crash of the actor touches it, and
-  it comes back to whatever incarnation there is then.
+* A connection on lease belongs to its stream: no restart or crash of the actor touches it. It
+  comes back to whatever incarnation there is then; if there is none just then, it is closed.
 * Idle connections are the actor's: they are closed when they grow old, when the provider closed
   them, and when the actor ends. Without it every call makes a connection of its own.
 * One that the provider closed while it idled is not given out.
@@ -27,6 +27,10 @@ from .upstream import IdlePool, UpstreamConnection
 
 SWEEP_PERIOD: Final = 5.0
 """Seconds between two looks for idle connections that expired or that the provider closed."""
+
+FRESH: Final = 0.25
+"""Seconds for which an idle connection is given out unseen: to look costs a system call, and a
+request that finds it closed is sent again anyway."""
 
 SETTLE_TIMEOUT: Final = 1.0
 """Seconds for the end of a body's framing to follow the end of what it said."""
@@ -80,7 +84,7 @@ class Shelf:
     def take(self, now: float) -> UpstreamConnection | None:
         """The connection used last that is still good, the caller's from now on."""
         while (connection := self._pool.take(now)) is not None:
-            if not connection.is_stale():
+            if now - connection.idle_since < FRESH or not connection.is_stale():
                 self._reused += 1
                 return connection
             connection.close()
@@ -94,6 +98,7 @@ class Shelf:
             connection.close()
             return
         self._returned += 1
+        connection.idle_since = now
         surplus = self._pool.put(connection, now)
         if surplus is not None:
             surplus.close()

@@ -45,6 +45,9 @@ class Watcher(Protocol):
         One registration a descriptor. ``on_ready`` runs synchronously and must not block.
         """
 
+    def add_hangup(self, fd: int, on_hangup: Callable[[], None]) -> None:
+        """Call ``on_hangup`` in every turn in which ``fd``'s peer has closed, half or whole."""
+
     def remove(self, fd: int) -> None:
         """Forget ``fd``; before it is closed. Idempotent."""
 
@@ -52,8 +55,8 @@ class Watcher(Protocol):
 class Poller(Protocol):
     """What the pump needs of an epoll set."""
 
-    def register(self, fd: int) -> None:
-        """Report ``fd`` while it can be read or has failed."""
+    def register(self, fd: int, *, hangup_only: bool = False) -> None:
+        """Report ``fd`` while it was closed or has failed, or, by default, can be read."""
 
     def unregister(self, fd: int) -> None:
         """Report ``fd`` no more."""
@@ -74,9 +77,10 @@ class EpollPoller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
 
-    def register(self, fd: int) -> None:
+    def register(self, fd: int, *, hangup_only: bool = False) -> None:
         """Report ``fd`` while it can be read, was closed by its peer or has failed."""
-        self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP)
+        wanted = select.EPOLLRDHUP if hangup_only else select.EPOLLIN | select.EPOLLRDHUP
+        self._epoll.register(fd, wanted)
 
     def unregister(self, fd: int) -> None:
         """Report ``fd`` no more."""
@@ -103,14 +107,17 @@ Lost = Callable[[BaseException | None], None]
 class Source:
     """One registration: whom to call. Without ``on_lost`` it only watches, and outlives a fault."""
 
-    __slots__ = ("flush", "on_lost", "on_ready")
+    __slots__ = ("flush", "hangup_only", "on_lost", "on_ready")
 
     def __init__(
         self,
         on_ready: Callable[[], object],
         on_lost: Lost | None,
         flush: Callable[[], None] | None,
+        *,
+        hangup_only: bool = False,
     ) -> None:
+        self.hangup_only = hangup_only
         self.on_ready = on_ready
         self.on_lost = on_lost
         self.flush = flush
@@ -176,6 +183,12 @@ class Pump:
         elif on_lost is not None:
             on_lost(None)
 
+    def add_hangup(self, fd: int, on_hangup: Callable[[], None]) -> None:
+        """Call ``on_hangup`` while ``fd``'s peer has closed, until `remove`."""
+        if self._alive:
+            self._poller.register(fd, hangup_only=True)
+            self._sources[fd] = Source(on_hangup, None, None, hangup_only=True)
+
     def remove(self, fd: int) -> None:
         """Forget ``fd``. Idempotent."""
         if self._sources.pop(fd, None) is not None:
@@ -235,7 +248,7 @@ class Pump:
         self._poller = self._make_poller()
         for fd, source in tuple(self._sources.items()):
             if source.on_lost is None:
-                self._poller.register(fd)
+                self._poller.register(fd, hangup_only=source.hangup_only)
             else:
                 del self._sources[fd]
                 source.on_lost(None)

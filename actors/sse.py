@@ -209,10 +209,6 @@ def _is_one_line_of_data(block: bytes) -> bool:
     return block.startswith(b"data: ") and b"\n" not in block
 
 
-def _is_one_line_of_data(block: bytes) -> bool:
-    return block.startswith(b"data: ") and b"\n" not in block
-
-
 def encode(data: bytes, event: bytes = b"", id: bytes = b"", retry: int | None = None) -> bytes:  # noqa: A002 -- the field's name
     """One event as bytes; every line end in ``data`` starts another ``data`` line.
 

@@ -233,7 +233,7 @@ class _Company:
     def __init__(self, stream: Stream, now: float) -> None:
         self._stream = stream
         self._every = stream.job.model.timeouts.heartbeat
-        self._leaving = trio.CancelScope()
+        self._leaving: trio.CancelScope | None = None
         self._gone: trio.Event | None = None
         self.heartbeat_at = now + self._every
 
@@ -241,18 +241,19 @@ class _Company:
         """The first heartbeat is due. Later ones are the task's own business."""
         self.heartbeat_at = float("inf")
         self._gone = trio.Event()
-        self._stream.services.spawn(self._keep, self._gone)
+        self._leaving = trio.CancelScope()
+        self._stream.services.spawn(self._keep, self._leaving, self._gone)
 
     async def leave(self) -> None:
         """Send no more; return when nothing of it is under way."""
-        self._leaving.cancel()
-        if self._gone is not None:
+        if self._leaving is not None and self._gone is not None:
+            self._leaving.cancel()
             await self._gone.wait()
 
-    async def _keep(self, gone: trio.Event) -> None:
+    async def _keep(self, leaving: trio.CancelScope, gone: trio.Event) -> None:
         client, timeout = self._stream.client, self._stream.job.model.timeouts.client_write
         try:
-            with self._leaving:
+            with leaving:
                 while True:
                     text = self._stream.start_events() + HEARTBEAT
                     with trio.CancelScope(shield=True):  # a write that was begun is ended

@@ -15,7 +15,6 @@ Promises:
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -27,6 +26,7 @@ from sluice.engine import Actor, Context, Mailbox, handler
 from .client import Client
 from .connections import Held
 from .failures import Failure
+from .ids import new_id
 from .metrics import ChunksStreamed
 from .provider import ProviderClient
 from .pump import Pump, PumpStatistics
@@ -95,7 +95,7 @@ class StreamService:
         """Serve ``job``; return when ``client`` has all that it gets. Raises `NotAccepting`."""
         if self._services is None:
             raise NotAccepting
-        stream = Stream(secrets.token_hex(16), job, client, self._services)
+        stream = Stream(new_id(), job, client, self._services)
         self.live[stream.id] = stream
         try:
             await live(stream)

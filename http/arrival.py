@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -11,6 +10,7 @@ import trio
 
 from sluice.actors.client import Client
 from sluice.actors.failures import Failure
+from sluice.actors.ids import new_id
 from sluice.actors.metrics import Report
 from sluice.actors.reports import RequestReport
 from sluice.actors.stream import Job
@@ -35,7 +35,7 @@ def request_id(headers: Headers) -> str:
     given = find(headers, b"x-request-id")
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given.decode()
-    return secrets.token_hex(16)
+    return new_id()
 
 
 class Arrival:

@@ -26,7 +26,7 @@ class FakePoller:
     def poke(self) -> None:
         self.woken.set()
 
-    def register(self, fd: int) -> None:
+    def register(self, fd: int, *, hangup_only: bool = False) -> None:
         self.registered.add(fd)
         self.poke()
 

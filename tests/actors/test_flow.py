@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,6 +13,7 @@ from tests.actors.fakes import FakeClient, FakePoller, FakeUpstream
 
 from sluice.actors.failures import ClientStalled, Failure, UpstreamFault
 from sluice.actors.flow import Flow
+from sluice.actors.formats import Chunk
 from sluice.actors.openai import OpenAIProvider
 from sluice.actors.pump import Pump
 from sluice.actors.scan import Scan
@@ -280,10 +281,8 @@ async def test_a_mistake_of_ours_ends_this_stream_with_an_error_instead_of_losin
     async with bench() as at:
 
         class Mistaken(OpenAIClient):
-            def failure_event(self, failure: Failure) -> None:  # type: ignore[override]
+            def render(self, data: bytes, chunk: Chunk) -> bytes:
                 raise NotImplementedError
-
-            render: Callable[..., None] = failure_event  # type: ignore[assignment]
 
         at.flow._client_format = Mistaken(usage=False)
         async with trio.open_nursery() as nursery:

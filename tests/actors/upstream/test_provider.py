@@ -422,6 +422,7 @@ async def test_a_restart_under_load_touches_no_call_and_gets_their_connections(h
         else:
             await each.system.ref("openai").tell(Crash())
             await until(lambda: each.system.statistics().restarts == 1)
+        await until(lambda: each.system.inspect("openai").state == "running")
         go_on.set()
         for call in calls:
             assert await body_of(call.connection) == b"first last"
