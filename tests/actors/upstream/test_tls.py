@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 from contextlib import suppress
 
 import pytest
@@ -14,6 +15,7 @@ from tests.actors.upstream.loopback import (
     client_tls,
     counted,
     keeps_saying,
+    open_sockets,
     polled,
     read_request,
     says,
@@ -264,3 +266,52 @@ async def test_only_http_1_1_is_offered() -> None:
         await until(lambda: bool(chosen))
         connection.close()
     assert chosen == ["http/1.1"]
+
+
+async def test_a_reset_within_the_handshake_is_told_as_a_reset() -> None:
+    async def resets(stream: trio.abc.Stream) -> None:
+        await stream.receive_some(10)
+        assert isinstance(stream, trio.SocketStream)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with served(resets) as origin:
+        with pytest.raises(UpstreamFault, match="reset"):
+            await dial(Origin(origin.host, origin.port, secure=True), client_tls(), 5)
+
+
+async def test_a_peer_that_hangs_up_within_the_handshake_is_a_fault_of_tls() -> None:
+    async def hangs_up(stream: trio.abc.Stream) -> None:
+        await stream.receive_some(65536)
+
+    async with served(hangs_up) as origin:
+        with pytest.raises(UpstreamFault, match="tls"):
+            await dial(Origin(origin.host, origin.port, secure=True), client_tls(), 5)
+
+
+async def test_a_secure_origin_without_a_context_is_refused_and_leaves_no_socket() -> None:
+    async with served(says(counted(b""))) as origin:
+        before = open_sockets()
+        with pytest.raises(UpstreamFault, match="tls"):
+            await dial(Origin(origin.host, origin.port, secure=True), None, 5)
+        await until(lambda: open_sockets() <= before)
+
+
+async def test_while_records_wait_for_the_socket_nothing_more_is_taken() -> None:
+    connection, server = await pair()
+    wire = connection._wire
+    assert wire.send(b"x" * 10_000_000) == 10_000_000
+    with pytest.raises(BlockingIOError):
+        wire.send(b"y")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drain, server.socket)
+        await wire.wait_writable()
+        nursery.cancel_scope.cancel()
+    assert wire.send(b"y") == 1
+    closed(connection, server)
+
+
+async def drain(peer: socket.socket) -> None:
+    """Read whatever comes, until cancelled."""
+    while True:
+        await trio.lowlevel.wait_readable(peer)
+        peer.recv(1 << 20)
