@@ -14,10 +14,8 @@ import msgspec
 
 from sluice.engine import Actor, ActorStopped, Mailbox, Message, handler
 
-from .metrics import SetGauge
 from .settings import ConnectionSettings
 from .slots import Slots
-from .telling import mention
 
 RETRY_AFTER = 1.0
 """Seconds after which one who was refused may find a slot: most streams end within a few."""
@@ -80,8 +78,6 @@ class Connections(Actor):
             except ActorStopped:
                 held = ()
             self._slots.adopt(held)
-        self._tell("sse_connection_limit", self._slots.limit)
-        self._tell_active()
 
     @handler
     def acquire(self, message: Acquire) -> Granted | Refused:
@@ -89,14 +85,12 @@ class Connections(Actor):
         if not self._slots.take(message.stream):
             self._refused += 1
             return Refused(RETRY_AFTER)
-        self._tell_active()
         return Granted()
 
     @handler
     def release(self, message: Release) -> None:
         """Take back."""
-        if self._slots.give_back(message.stream):
-            self._tell_active()
+        self._slots.give_back(message.stream)
 
     @handler
     def count(self, _message: Count) -> SlotsInUse:
@@ -109,9 +103,3 @@ class Connections(Actor):
         return SlotsInUse(
             len(slots), slots.limit, slots.soft_limit, slots.above_soft_limit, self._refused
         )
-
-    def _tell_active(self) -> None:
-        self._tell("sse_active_connections", len(self._slots))
-
-    def _tell(self, gauge: str, value: int) -> None:
-        mention(self.context.ref("metrics"), SetGauge(gauge, (), float(value)))

@@ -138,9 +138,13 @@ class Flow:
                 if self.first_content_at is None and chunk.says_something:
                     self._content_began(now)
                 made = render(said, chunk)
-                if isinstance(made, bytes):
+                if isinstance(made, bytes) and b"\n" not in made:
                     self.chunks += 1
-                    out.append(self._unnamed(made))
+                    self.events += 1
+                    out.append(b"%b%d\ndata: %b\n\n" % (self._prefix, self.events, made))
+                elif isinstance(made, bytes):
+                    self.chunks += 1
+                    out.append(self._numbered(Event(made)))
                 else:
                     self.chunks += len(made)
                     out += [self._numbered(each) for each in made]
@@ -157,18 +161,9 @@ class Flow:
         if not self._client_format.reads_text:
             self._read = self._provider_format.skim
 
-    def _unnamed(self, data: bytes) -> bytes:
-        self.events += 1
-        if b"\n" in data:
-            return encode(data, id=b"%b%d" % (self._prefix[4:], self.events))
-        return b"%b%d\ndata: %b\n\n" % (self._prefix, self.events, data)
-
     def _numbered(self, event: Event) -> bytes:
-        data, name = event
-        if not name:
-            return self._unnamed(data)
         self.events += 1
-        return encode(data, event=name, id=b"%b%d" % (self._prefix[4:], self.events))
+        return encode(event.data, event=event.name, id=b"%b%d" % (self._prefix[4:], self.events))
 
     def _framed(self, text: bytes) -> bytes:
         if not self._opened:

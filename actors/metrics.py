@@ -192,8 +192,7 @@ class Metrics(Actor):
     @handler
     async def render(self, message: Render) -> bytes:
         """The exposition. Between two families, other tasks run: no stream waits for it."""
-        for sample in self._samplers:
-            sample(self._tally)
+        self._sample()
         pieces = []
         for piece in self._renderer.pieces(openmetrics=message.openmetrics):
             pieces.append(piece)
@@ -203,6 +202,7 @@ class Metrics(Actor):
     @handler
     def figures(self, message: Figures) -> Vitals:  # noqa: ARG002 -- the message says only what
         """The load of the last minute."""
+        self._sample()
         rates = self._window.rates(trio.current_time())
         return Vitals(
             int(self._tally.value("sse_active_connections")),
@@ -210,6 +210,10 @@ class Metrics(Actor):
             rates.requests_per_second,
             rates.error_rate_percent,
         )
+
+    def _sample(self) -> None:
+        for sample in self._samplers:
+            sample(self._tally)
 
     async def _watch_loop(self, interval: float) -> None:
         """Observe by how much each look comes too late: what every other task also waited."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from sluice.engine import ActorStatistics
 
+from .connections import SlotsInUse
 from .provider import ProviderClient, ProviderStatistics
 from .tally import Tally
 
@@ -34,6 +35,8 @@ def engine_sampler(actors: Callable[[], Iterable[ActorStatistics]]) -> Sampler:
             dead_letters += actor.dead_letters
             if isinstance(actor.domain, ProviderStatistics):
                 _idle(tally, actor.path, actor.domain)
+            elif isinstance(actor.domain, SlotsInUse):
+                _slots(tally, actor.domain)
         for kind, messages in waiting.items():
             tally.apply([("sluice_mailbox_depth", (kind,), messages)])
             tally.raise_to("sluice_mailbox_overflow_total", (kind,), overflow[kind])
@@ -47,6 +50,16 @@ def kind_of(path: str) -> str:
     """The kind of the actor at ``path``: its name, or ``provider`` for ``providers/openai``."""
     supervisor, _, name = path.partition("/")
     return supervisor.removesuffix("s") if name else supervisor
+
+
+def _slots(tally: Tally, slots: SlotsInUse) -> None:
+    """Read, not told: it changes twice a request, and is looked at twice a minute."""
+    tally.apply(
+        (
+            ("sse_active_connections", (), slots.active),
+            ("sse_connection_limit", (), slots.limit),
+        )
+    )
 
 
 def _idle(tally: Tally, path: str, pool: ProviderStatistics) -> None:

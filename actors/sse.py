@@ -112,7 +112,7 @@ class SseDecoder:
         self._begin(data)
         if self._clean and b"\r" not in data and len(data) <= self._limit:
             blocks = data.split(b"\n\n")
-            if not blocks.pop() and all(map(_is_one_line_of_data, blocks)):
+            if not blocks.pop() and _are_lines_of_data(data, len(blocks)):
                 return [block[6:] for block in blocks]
         return [event.data for event in self.feed(data)]
 
@@ -205,8 +205,13 @@ class SseDecoder:
         return bool(self._partial) and not self._partial[0].startswith(b":")
 
 
-def _is_one_line_of_data(block: bytes) -> bool:
-    return block.startswith(b"data: ") and b"\n" not in block
+def _are_lines_of_data(data: bytes, events: int) -> bool:
+    """Whether each of the ``events`` in ``data`` is one line, ``data: …``, and its empty line."""
+    return (
+        data.startswith(b"data: ")
+        and data.count(b"\n") == 2 * events
+        and data.count(b"\n\ndata: ") == events - 1
+    )
 
 
 def encode(data: bytes, event: bytes = b"", id: bytes = b"", retry: int | None = None) -> bytes:  # noqa: A002 -- the field's name

@@ -3,6 +3,7 @@
 import pytest
 
 from sluice.actors.catalog import Known
+from sluice.actors.connections import SlotsInUse
 from sluice.actors.provider import ProviderStatistics
 from sluice.actors.samplers import engine_sampler, kind_of
 from sluice.actors.tally import Tally
@@ -99,3 +100,11 @@ def test_the_idle_connections_of_a_provider_are_its_pools() -> None:
     engine_sampler(lambda: [actor("providers/openai", domain=pool)])(tally)
     assert tally.value("sse_provider_connections", ("openai", "idle")) == 9
     assert tally.value("sse_provider_connections", ("anthropic", "idle")) == 0
+
+
+def test_the_slots_in_use_are_read_from_their_actor() -> None:
+    tally = Tally(KNOWN)
+    slots = SlotsInUse(active=7, limit=100, soft_limit=80, above_soft_limit=False, refused=0)
+    engine_sampler(lambda: [actor("connections", domain=slots)])(tally)
+    assert tally.value("sse_active_connections") == 7
+    assert tally.value("sse_connection_limit") == 100
