@@ -8,10 +8,11 @@ from typing import Any
 import httpx2
 import pytest
 import trio
+from tests.real.service import Service, open_service
 
 from sluice.actors.accounting import updates
 from sluice.actors.catalog import ALL, Known, Metric
-from sluice.actors.exposition import negotiate, render
+from sluice.actors.exposition import TEXT, negotiate, render
 from sluice.actors.process import sample_process
 from sluice.actors.reports import Attempt, RequestReport
 from sluice.actors.tally import Tally
@@ -123,11 +124,15 @@ async def _answer(tally: Tally, stream: trio.SocketStream) -> None:
     # A scraper prefers OpenMetrics: /text is there to make it read the other one.
     asked = negotiate("" if request.split()[1] == "/text" else headers.get("accept", ""))
     body = render(tally, openmetrics=asked.openmetrics)
-    answer = (
-        f"HTTP/1.1 200 OK\r\ncontent-type: {asked.content_type}\r\n"
+    await _send(stream, asked.content_type, body)
+
+
+async def _send(stream: trio.SocketStream, content_type: str, body: bytes) -> None:
+    head = (
+        f"HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n"
         f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
     )
-    await stream.send_all(answer.encode() + body)
+    await stream.send_all(head.encode() + body)
     await stream.aclose()
 
 
@@ -211,3 +216,81 @@ def test_promtool_has_nothing_to_say_about_our_metrics(tally: Tally) -> None:
         timeout=30,
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+async def test_prometheus_reads_a_running_service_in_both_formats(
+    prometheus: StartPrometheus, nursery: trio.Nursery
+) -> None:
+    async with open_service() as service:
+        await _use(service)
+        text = await _as_text(f"{service.url}/metrics", nursery)
+        client = await prometheus({"openmetrics": f"{service.url}/metrics", "text": text})
+        for job in ("openmetrics", "text"):
+            await finds_every_metric(client, job)
+            await counted_what_was_asked_of_the_service(client, job)
+        nursery.cancel_scope.cancel()
+
+
+async def counted_what_was_asked_of_the_service(client: httpx2.AsyncClient, job: str) -> None:
+    expected = {
+        'sse_requests_total{status="success",provider="simulator",model="sim-ok"}': 2,
+        'sse_requests_total{status="failure",provider="simulator",model="sim-*"}': 1,
+        'sse_provider_requests_total{provider="simulator",status="success"}': 2,
+        'sse_errors_total{error_type="provider_error",stage="provider_call"}': 1,
+        'sse_errors_total{error_type="validation_error",stage="validation"}': 1,
+        'sse_request_duration_seconds_count{stage="total"}': 3,
+        'sse_time_to_first_chunk_seconds_count{provider="simulator"}': 2,
+        'sse_stream_duration_seconds_count{provider="simulator"}': 2,
+        "sse_active_connections": 0,
+        "sse_connection_limit": 100,
+        'sluice_actor_restarts_total{actor="streams"}': 0,
+    }
+    for selector, value in expected.items():
+        name, _, labels = selector.partition("{")
+        chosen = f'{name}{{job="{job}",{labels or "}"}'
+        assert (selector, await number(client, chosen)) == (selector, value)
+    chunks = f'sse_chunks_streamed_total{{job="{job}",provider="simulator"}}'
+    assert await number(client, chunks) >= 2
+
+
+async def test_promtool_has_nothing_to_say_about_a_running_service() -> None:
+    async with open_service() as service:
+        await _use(service)
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            exposition = await client.get(
+                f"{service.url}/metrics", headers={"accept": "text/plain"}
+            )
+        checked = await trio.run_process(
+            ["promtool", "check", "metrics"],
+            stdin=exposition.content,
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+    assert exposition.headers["content-type"] == TEXT.content_type
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+async def _use(service: Service) -> None:
+    """Two streams, a failure of the provider, and a mistake of the client."""
+    route = f"{service.base_url}/chat/completions"
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+        for model, status in (("sim-ok", 200), ("sim-ok", 200), ("sim-503", 503), (7, 400)):
+            messages = [{"role": "user", "content": "Hello"}]
+            asked = {"model": model, "messages": messages, "stream": True}
+            answer = await client.post(route, json=asked)
+            assert (answer.status_code, model) == (status, model)
+
+
+async def _as_text(url: str, nursery: trio.Nursery) -> str:
+    """An address at which what ``url`` exposes is in the text format, whatever is asked for."""
+
+    async def answer(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            text = await client.get(url, headers={"accept": "text/plain"})
+        await _send(stream, TEXT.content_type, text.content)
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    nursery.start_soon(trio.serve_listeners, answer, listeners)
+    return f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/metrics"
