@@ -212,13 +212,12 @@ class SocketWire:
 
     def watch(self, on_left: Callable[[], None]) -> None:
         """Call ``on_left`` once when the client has left."""
-        self._on_left = on_left
-        if self._watched:
-            return  # since an earlier request: nothing has happened in between
-        if self.look():
-            self._on_left = None
+        if self.left or (not self._watched and self.look()):
             on_left()
             return
+        self._on_left = on_left
+        if self._watched:
+            return  # since an earlier request: it has not hung up in between
         self._watched = True
         self._watcher.add_hangup(self._fd, self._on_hangup)
 

@@ -507,7 +507,7 @@ async def test_a_client_that_is_far_ahead_is_no_longer_read(watching: bool) -> N
         ahead = objects[0]._wire
         with trio.fail_after(10):
             while not watching and len(ahead._ahead) < PIPELINE_LIMIT:
-                await trio.lowlevel.checkpoint()
+                await trio.testing.wait_all_tasks_blocked(0.001)
         await trio.testing.wait_all_tasks_blocked()
         assert len(ahead._ahead) < (1 if watching else PIPELINE_LIMIT * 2)
         go_on.set()
@@ -579,3 +579,92 @@ async def test_a_connection_that_is_new_when_the_server_stops_may_make_its_reque
         assert (answer.body, answer.headers["connection"]) == (b"hello", "close")
         assert await silent.closed()
         await edge.until_ended()
+
+
+async def test_who_only_writes_finds_out_by_writing() -> None:
+    ready, gone, done = trio.Event(), trio.Event(), trio.Event()
+
+    async def stream(client: Any) -> None:
+        client.start(200, HEAD)
+        await client.send(client.frame(b"x"), 5)
+        ready.set()
+        await gone.wait()
+        with pytest.raises(ClientLeft):
+            await client.send(client.frame(b"y"), 5)
+        told: list[bool] = []
+        client.watch(lambda: told.append(True))
+        assert told == [True]
+        done.set()
+
+    async with open_edge(through(stream)) as edge:
+        client = await edge.connect()
+        await client.send(GET)
+        await ready.wait()
+        reset(client)
+        gone.set()
+        with trio.fail_after(PATIENCE):
+            await done.wait()
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+async def test_an_application_that_lets_a_clients_leaving_through_has_not_failed(
+    grouped: bool,
+) -> None:
+    ready, left = trio.Event(), trio.Event()
+
+    async def writing(client: Any) -> None:
+        client.start(200, HEAD)
+        client.watch(left.set)
+        await client.send(client.frame(b"x"), 5)
+        ready.set()
+        await left.wait()
+        if not grouped:
+            await client.send(client.frame(b"y"), 5)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            await client.send(client.frame(b"y"), 5)
+
+    async with open_edge(through(writing)) as edge:
+        client = await edge.connect()
+        await client.send(GET)
+        await ready.wait()
+        close(client)
+        await edge.until_open(0)
+        assert edge.state.counts.crashed == 0
+
+
+async def test_an_application_that_fails_while_it_is_cut_takes_no_server_with_it() -> None:
+    ready = trio.Event()
+
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            try:
+                ready.set()
+                await trio.sleep_forever()
+            finally:
+                raise ValueError
+
+    async with open_edge(Calling(failing), drain=0.05) as edge:
+        client = await edge.connect()
+        await client.send(GET)
+        await ready.wait()
+        edge.stop.set()
+        await edge.until_ended()
+        assert edge.state.counts.crashed == 1
+
+
+async def test_connections_and_idle_ones_show_what_they_do() -> None:
+    shown: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        shown.extend(map(repr, edge.state.connections))
+        await reply(send, b"")
+
+    async with open_edge(Calling(app)) as edge:
+        client = await edge.connect()
+        await client.request()
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        shown.extend(map(repr, edge.state.connections))
+    assert shown[0].endswith("<Response to GET /: new>>")
+    assert shown[1].endswith(": idle>")
