@@ -4,15 +4,17 @@ Promises:
 
 * No more than ``limit`` streams hold a slot; the next one is refused with a time to come back.
 * A slot is given back once, whatever path its stream took.
-* A new incarnation asks the streams what they hold, and grants nothing until it knows: a
-  restart neither loses a slot nor grants one twice.
+* A new incarnation learns from the streams what they hold before it grants anything: a restart
+  neither loses a slot nor grants one twice, also while the streams drain or are paused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import msgspec
 
-from sluice.engine import Actor, ActorStopped, Mailbox, Message, handler
+from sluice.engine import Actor, Mailbox, Message, handler
 
 from .settings import ConnectionSettings
 from .slots import Slots
@@ -57,27 +59,24 @@ class Count(Message[SlotsInUse], frozen=True):
     """How many slots are taken."""
 
 
-class Held(Message[tuple[str, ...]], frozen=True):
-    """Asked of the streams by a new incarnation: the streams that hold a slot."""
-
-
 class Connections(Actor):
-    """The actor ``connections``."""
+    """The actor ``connections``.
+
+    Args:
+        settings: how many slots there are.
+        held: tells which streams hold one now. No message: a paused actor would not answer.
+    """
 
     mailbox = Mailbox(capacity=16384)
 
-    def __init__(self, settings: ConnectionSettings) -> None:
+    def __init__(self, settings: ConnectionSettings, held: Callable[[], Iterable[str]]) -> None:
         self._slots = Slots(settings.limit, settings.soft_ratio)
+        self._held = held
         self._refused = 0
 
     async def on_start(self) -> None:
         """Learn what is held. At the very first start nothing is."""
-        if self.context.incarnation > 1:
-            try:
-                held = await self.context.ref("streams").ask(Held(), timeout=2.0)
-            except ActorStopped:
-                held = ()
-            self._slots.adopt(held)
+        self._slots.adopt(self._held())
 
     @handler
     def acquire(self, message: Acquire) -> Granted | Refused:

@@ -246,3 +246,4 @@ def _report(stream: Stream, ending: Ending) -> None:
     stream.services.log(report)
     mention(stream.services.metrics, Report(report))
     stream.ended.set()
+    stream.forget()

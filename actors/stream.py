@@ -160,6 +160,11 @@ class Stream:
         else:
             self.client.abort()
 
+    def forget(self) -> None:
+        """It is over: let go of what refers back to it, so that no collector has to find it."""
+        self.flow = None
+        self._company = None
+
     # -- what happened ---------------------------------------------------------------------
 
     @property

@@ -9,7 +9,7 @@ Promises:
   another stream, touches it, unless it is told to end.
 * While it drains it takes no new stream, gives those that run ``drain`` seconds, and then ends
   each with one honest error.
-* It answers `Held` for a new incarnation of the connection manager.
+* Who holds a slot can be told at any time, for a new incarnation of the connection manager.
 * The chunks of a long stream are counted while it runs, not when it ends.
 """
 
@@ -21,10 +21,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 import trio
 
-from sluice.engine import Actor, Context, Mailbox, handler
+from sluice.engine import Actor, Context, Mailbox
 
 from .client import Client
-from .connections import Held
 from .failures import Failure
 from .ids import new_id
 from .metrics import ChunksStreamed
@@ -78,6 +77,10 @@ class StreamService:
         """End every stream with ``failure``. Synchronous; the tasks do it."""
         for stream in tuple(self.live.values()):
             stream.interrupt(failure)
+
+    def held(self) -> tuple[str, ...]:
+        """The streams that hold a slot."""
+        return tuple(each.id for each in self.live.values() if each.holds_slot)
 
     async def _until_empty(self) -> None:
         while self.live:
@@ -162,11 +165,6 @@ class Streams(Actor):
     async def on_stop(self) -> None:
         """Drain: wait for the streams that run, then end what is left of them honestly."""
         await self._service.drain(self._drain)
-
-    @handler
-    def held(self, _message: Held) -> tuple[str, ...]:
-        """The streams that hold a slot."""
-        return tuple(each.id for each in self._service.live.values() if each.holds_slot)
 
     def statistics(self) -> StreamsStatistics:
         """A snapshot."""
