@@ -97,8 +97,9 @@ class LocalRef(Ref):
     async def tell(self, message: Message[Any]) -> None:
         """See `Ref.tell`."""
         cell = self._cell
+        await trio.lowlevel.checkpoint_if_cancelled()
         if cell.accept(message):
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.cancel_shielded_checkpoint()
             return
         asker = blocked_actor()
         if asker is None:

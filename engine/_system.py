@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from random import Random
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ class System:
         self._closing = trio.CancelScope(shield=True)
         self._outcome: Exit | None = None
         self._ended = trio.Event()
+        self._tree: trio.Nursery | None = None
         self._opened_at = trio.current_time()
 
     # For those who use actors.
@@ -181,20 +183,28 @@ class System:
 
     # The life.
 
-    async def _keep(  # noqa: ASYNC114 -- used once, in this file
-        self, *, task_status: trio.TaskStatus[trio.Nursery]
-    ) -> None:
+    async def _hold(self, opened: trio.Event) -> None:
         """Hold the nursery of the tree: cancelling who opened the system does not cut it off."""
         with trio.CancelScope(shield=True):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._runtime.timer.run)
-                task_status.started(nursery)
+            async with trio.open_nursery() as self._tree:
+                opened.set()
+                await self._runtime.timer.run()
+        # `nursery.start` would not do: cancelled at once, it leaves a shielded task where it was.
 
-    async def _close(self, nursery: trio.Nursery, grace: float) -> None:
+    async def _start(self, nursery: trio.Nursery) -> None:
+        opened = trio.Event()
+        nursery.start_soon(self._hold, opened)
+        with trio.CancelScope(shield=True):
+            await opened.wait()
+        if self._tree is not None:
+            await self._root.start(self._tree)
+
+    async def _close(self, grace: float) -> None:
         self.hurry(grace)
         with self._closing:
             await self._root.stop()
-        nursery.cancel_scope.cancel()
+        if self._tree is not None:
+            self._tree.cancel_scope.cancel()
 
     def _release(self) -> None:
         self._root.retire()
@@ -221,17 +231,18 @@ async def open_system(
     runtime = Runtime(on_event, chance or Random())  # noqa: S311 -- jitter, not cryptography
     system = System(root, runtime)
     failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        kept: trio.Nursery = await nursery.start(system._keep)  # noqa: SLF001 -- its maker
-        try:
-            await system._root.start(kept)  # noqa: SLF001 -- likewise
-            with system._body:  # noqa: SLF001 -- likewise
-                yield system
-        except BaseException as raised:  # noqa: ASYNC103, BLE001 -- raised again when all is down
-            failure = raised
-        bounded = grace if isinstance(failure, trio.Cancelled) else float("inf")
-        await system._close(kept, bounded)  # noqa: SLF001 -- likewise
-    system._release()  # noqa: SLF001 -- likewise
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                await system._start(nursery)  # noqa: SLF001 -- its maker
+                with system._body:  # noqa: SLF001 -- likewise
+                    yield system
+            except BaseException as raised:  # noqa: ASYNC103, BLE001 -- raised again below
+                failure = raised
+            bounded = grace if isinstance(failure, trio.Cancelled) else inf
+            await system._close(bounded)  # noqa: SLF001 -- likewise
+    finally:
+        system._release()  # noqa: SLF001 -- likewise
     outcome = system._outcome  # noqa: SLF001 -- likewise
     if failure is not None:
         raise failure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -78,7 +78,7 @@ class Stranger(Message[int], frozen=True):
     """Nobody has a handler for it."""
 
 
-Script = Callable[["Player"], Any]
+Script = Callable[["Player"], Awaitable[None] | None]
 
 
 class Stage:
@@ -110,7 +110,7 @@ class Stage:
         return SupervisorSpec(name, [self.child(child) for child in names], **spec)
 
     def open(self, root: SupervisorSpec, **options: Any) -> Any:
-        return open_system(root, on_event=self.events.append, chance=Random(1), **options)
+        return open_system(root, on_event=self.events.append, chance=Random(1), **options)  # noqa: S311 -- jitter
 
 
 class Player(Actor):
@@ -130,7 +130,9 @@ class Player(Actor):
             self.stage.failing_starts[path] -= 1
             raise OSError(f"{path} cannot start")
         if path in self.stage.on_start:
-            await self.stage.on_start[path](self)
+            done = self.stage.on_start[path](self)
+            if done is not None:
+                await done
         self.note("started")
 
     async def on_stop(self) -> None:
@@ -178,6 +180,7 @@ class Player(Actor):
     async def pass_in_tasks(self, message: PassInTasks) -> str:
         ref = self.context.ref(message.path)
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.lowlevel.checkpoint)
             nursery.start_soon(_ask_to_say, ref)
         return "done"
 
@@ -185,7 +188,7 @@ class Player(Actor):
     def spawn(self, message: Spawn) -> None:
         self.context.spawn(self.background, message.seconds, message.crash, name="background")
 
-    async def background(self, seconds: float, crash: bool) -> None:  # noqa: FBT001 -- from a message
+    async def background(self, seconds: float, crash: bool) -> None:
         try:
             await trio.sleep(seconds)
             if crash:

@@ -6,20 +6,6 @@ from math import inf
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
-
-from sluice.engine import (
-    ActorCrashed,
-    ActorStopped,
-    ActorStatistics,
-    AskCycle,
-    AskTimeout,
-    Message,
-    StartFailed,
-    System,
-    UnknownMessage,
-    UnknownPath,
-)
 from tests.engine.cast import (
     Crash,
     Nap,
@@ -31,6 +17,20 @@ from tests.engine.cast import (
     Say,
     Stage,
     Stranger,
+)
+from trio.testing import wait_all_tasks_blocked
+
+from sluice.engine import (
+    ActorCrashed,
+    ActorStatistics,
+    ActorStopped,
+    AskCycle,
+    AskTimeout,
+    Message,
+    StartFailed,
+    System,
+    UnknownMessage,
+    UnknownPath,
 )
 
 
@@ -217,7 +217,8 @@ async def test_asking_oneself_is_an_error() -> None:
 
 async def test_asking_in_a_circle_is_an_error() -> None:
     """Asking in a circle is an error and not a hang, also when two handlers ask each other at
-    the same time."""
+    the same time.
+    """
     stage = Stage()
     async with stage.open(stage.supervisor("a", "b", "c")) as system:
         with pytest.raises(ActorCrashed):
@@ -238,10 +239,9 @@ async def test_two_handlers_that_ask_each_other_are_found_out() -> None:
         else:
             outcomes.append(f"{path} answered")
 
-    async with stage.open(stage.supervisor("a", "b")) as system:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(ask, "a", "b", 1)
-            nursery.start_soon(ask, "b", "a", 2)
+    async with stage.open(stage.supervisor("a", "b")) as system, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, "a", "b", 1)
+        nursery.start_soon(ask, "b", "a", 2)
     assert sorted(outcomes) == ["a answered", "b crashed"]
     assert [AskCycle.__name__ in report.reason for report in system.crash_reports] == [True]
 
@@ -257,7 +257,7 @@ async def test_a_background_task_may_ask_its_own_actor() -> None:
     stage = Stage()
     answers: list[str] = []
 
-    async def ask_own_actor(player: Player) -> None:
+    def ask_own_actor(player: Player) -> None:
         async def later() -> None:
             answers.append(await player.context.ref("a").ask(Say("hi")))
 
@@ -274,7 +274,7 @@ async def test_a_task_that_a_handler_started_elsewhere_may_ask_that_actor() -> N
     answers: list[str] = []
     async with trio.open_nursery() as nursery:
 
-        async def start_elsewhere(player: Player) -> None:
+        def start_elsewhere(player: Player) -> None:
             async def later() -> None:
                 answers.append(await player.context.ref("a").ask(Say("hi")))
 

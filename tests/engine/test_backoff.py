@@ -11,7 +11,7 @@ STEADY = Backoff(base=0.1, factor=2, limit=1, jitter=0, healthy=10)
 
 
 def delays(backoff: Backoff, *uptimes: float) -> list[float]:
-    row, chance = Row(backoff), Random(1)
+    row, chance = Row(backoff), Random(1)  # noqa: S311 -- jitter
     return [round(row.next_delay(uptime, chance), 6) for uptime in uptimes]
 
 

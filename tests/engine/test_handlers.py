@@ -60,7 +60,7 @@ def test_two_handlers_of_one_message_are_rejected() -> None:
                 return ""
 
 
-def unannotated(self, message):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ANN202
+def unannotated(self, message):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     pass
 
 
@@ -106,4 +106,5 @@ def test_a_handler_that_makes_no_sense_is_rejected(function: Callable[..., Any],
 
 
 def test_a_method_without_the_mark_is_no_handler() -> None:
-    assert define(plain=lambda self, message: None).handlers == {}
+    assert define(plain=Base.ping, plain_too=repr).handlers.keys() == {Ping}
+    assert define(plain=test_a_method_without_the_mark_is_no_handler).handlers == {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import trio
+from tests.engine.cast import Crash, Nap, Pass, Player, Say, Stage
+from tests.engine.test_ask import facts
 from trio.testing import wait_all_tasks_blocked
 
-from sluice.engine import ActorCrashed, ActorStopped, Mailbox, MailboxFull, SupervisorSpec
-from tests.engine.cast import Crash, Message, Nap, Pass, Say, Stage
-from tests.engine.test_ask import facts
+from sluice.engine import ActorCrashed, ActorStopped, Mailbox, MailboxFull, Message, SupervisorSpec
 
 
 def boxed(stage: Stage, overflow: str, *others: str) -> SupervisorSpec:
@@ -23,7 +23,8 @@ def said(stage: Stage) -> list[str]:
 
 async def test_a_full_mailbox_refuses_and_counts() -> None:
     """Mailboxes are bounded.
-    Every overflow is counted."""
+    Every overflow is counted.
+    """
     stage = Stage()
     async with stage.open(boxed(stage, "refuse")) as system:
         ref = system.ref("a")
@@ -144,7 +145,7 @@ async def test_waiting_for_room_in_a_circle_is_an_error() -> None:
     async with stage.open(boxed(stage, "refuse")) as system:
         ref = system.ref("a")
 
-        async def tell_oneself(player: object) -> None:
+        async def tell_oneself(player: Player) -> None:
             for n in range(3):
                 await ref.tell(Say(str(n)))
 
@@ -193,7 +194,8 @@ async def test_mail_handed_to_an_actor_that_is_just_being_stopped_is_not_lost() 
 
 async def test_mail_of_an_actor_that_is_stopped_for_good_becomes_dead_letters() -> None:
     """Mail of an actor that is stopped for good becomes dead letters, and its askers are told.
-    Dead letters are counted, and the last few can be inspected."""
+    Dead letters are counted, and the last few can be inspected.
+    """
     stage = Stage()
     told: list[str] = []
 
@@ -240,14 +242,14 @@ async def test_only_the_last_dead_letters_are_kept() -> None:
 async def test_mail_before_the_first_start_is_kept() -> None:
     stage = Stage()
 
-    async def tell_later_one(player: object) -> None:
+    async def tell_later_one(player: Player) -> None:
         for n in range(3):
             await system_ref[0].tell(Say(str(n)))
 
     system_ref = []
 
-    async def remember(player: object) -> None:
-        system_ref.append(player.context.ref("a"))  # type: ignore[attr-defined]
+    async def remember(player: Player) -> None:
+        system_ref.append(player.context.ref("a"))
         await tell_later_one(player)
 
     stage.on_start["first"] = remember

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.engine.cast import Crash, Leave, Nap, Say, Stage, Unwatch, Watch
+from tests.engine.test_ask import facts
 from trio.testing import wait_all_tasks_blocked
 
 from sluice.engine import Actor, ChildSpec, Mailbox, StartFailed, SupervisorSpec
-from tests.engine.cast import Crash, Leave, Nap, Say, Stage, Unwatch, Watch
-from tests.engine.test_ask import facts
 
 
 def seen(stage: Stage) -> list[str]:

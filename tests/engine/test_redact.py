@@ -39,8 +39,11 @@ class Account:
 
 @pytest.mark.parametrize(
     "name",
-    ["key", "api_key", "apiKey", "APIKEY", "token", "authToken", "access-token", "client_secret"]
-    + ["password", "password2", "Authorization", "proxy_authorization", "auth", "cookie"],
+    [
+        *["key", "api_key", "apiKey", "APIKEY", "token", "authToken", "access-token"],
+        *["client_secret", "password", "password2", "Authorization", "proxy_authorization"],
+        *["auth", "cookie"],
+    ],
 )
 def test_a_field_named_like_a_secret_is_one(name: str) -> None:
     assert names_a_secret(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 import trio
+from tests.engine.cast import Crash, Nap, Player, Say, Spawn, Stage
 from trio.testing import wait_all_tasks_blocked
 
 from sluice.engine import (
@@ -17,7 +18,6 @@ from sluice.engine import (
     handler,
     open_system,
 )
-from tests.engine.cast import Crash, Nap, Say, Spawn, Stage
 
 
 class Call(Message[None], frozen=True):
@@ -115,13 +115,8 @@ async def test_the_tree_can_be_dumped() -> None:
 async def test_a_crash_with_several_causes_is_reported_with_all_of_them() -> None:
     stage = Stage()
 
-    async def doom(player: object) -> None:
-        async def fail(text: str) -> None:
-            raise RuntimeError(text)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(fail, "one")
-            nursery.start_soon(fail, "two")
+    def doom(player: Player) -> None:
+        raise ExceptionGroup("both", [RuntimeError("one"), RuntimeError("two")])
 
     async with stage.open(stage.supervisor("a")) as system:
         stage.on_start["a"] = doom

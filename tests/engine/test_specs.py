@@ -1,6 +1,7 @@
 """Specifications, and the nonsense that is rejected when it is declared.
 
-"Nonsense combinations are rejected when declared."
+A child has an id, a start, a restart type (permanent, transient or temporary), a shutdown time
+and a significance. Nonsense combinations are rejected when declared.
 """
 
 from __future__ import annotations

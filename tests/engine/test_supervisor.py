@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import trio
+from tests.engine.cast import Crash, Leave, Nap, Player, Say, Stage
+from tests.engine.test_ask import facts
 from trio.testing import wait_all_tasks_blocked
 
 from sluice.engine import (
@@ -17,8 +19,6 @@ from sluice.engine import (
     SupervisorSpec,
     SupervisorStatistics,
 )
-from tests.engine.cast import Crash, Leave, Nap, Say, Stage
-from tests.engine.test_ask import facts
 
 STEADY = Backoff(base=1, factor=2, jitter=0, healthy=100)
 
@@ -27,9 +27,21 @@ def only(lines: list[str], *words: str) -> list[str]:
     return [line for line in lines if line.split()[1] in words]
 
 
+async def crash_in(
+    stage: Stage, root: SupervisorSpec, *, times: int, failing_starts: int = 0
+) -> None:
+    """Open ``root``, crash ``a`` so many times, and wait for ever."""
+    async with stage.open(root) as system:
+        stage.failing_starts["a"] = failing_starts
+        for _ in range(times):
+            system.ref("a").tell_nowait(Crash())
+        await trio.sleep_forever()
+
+
 async def test_children_start_from_left_to_right_and_stop_from_right_to_left() -> None:
     """Children start from left to right.
-    Children stop from right to left."""
+    Children stop from right to left.
+    """
     stage = Stage()
     nested = stage.supervisor("b1", "b2", name="b")
     root = SupervisorSpec("root", [stage.child("a"), nested, stage.child("c")])
@@ -103,7 +115,8 @@ async def test_a_factory_that_raises_is_a_failed_start() -> None:
 async def test_a_strategy_says_who_is_restarted(strategy: str, restarted: str) -> None:
     """one_for_one restarts the child that crashed.
     one_for_all restarts all children.
-    rest_for_one restarts the child and those that were started after it."""
+    rest_for_one restarts the child and those that were started after it.
+    """
     stage = Stage()
     async with stage.open(stage.supervisor("a", "b", "c", strategy=strategy)) as system:
         stage.take()
@@ -131,7 +144,8 @@ async def test_a_restart_type_says_who_comes_back(
     restart: str, after_crash: str, after_leaving: str
 ) -> None:
     """A permanent child is always restarted; a transient one only after a crash; a temporary
-    one never."""
+    one never.
+    """
     stage = Stage()
     root = SupervisorSpec("r", [stage.child(name, restart=restart) for name in "ab"])
     async with stage.open(root) as system:
@@ -145,7 +159,8 @@ async def test_a_restart_type_says_who_comes_back(
 
 async def test_a_temporary_sibling_does_not_come_back() -> None:
     """A temporary child that a strategy took down does not come back.
-    What an operator stopped stays stopped."""
+    What an operator stopped stays stopped.
+    """
     stage = Stage()
     children = [
         stage.child("a"),
@@ -166,7 +181,8 @@ async def test_a_supervisor_ends_with_its_significant_children(
     policy: str, ends_after: int
 ) -> None:
     """A supervisor with auto_shutdown ends when any, or all, of its significant children have
-    ended by themselves."""
+    ended by themselves.
+    """
     stage = Stage()
     children = [
         stage.child("plain", restart="transient"),
@@ -201,17 +217,12 @@ async def test_a_root_that_ends_by_itself_says_why() -> None:
 
 async def test_a_root_that_gives_up_ends_the_system() -> None:
     """More restarts than the intensity within the period, and the supervisor gives up.
-    A root that gives up ends the system with `SupervisorGaveUp`."""
+    A root that gives up ends the system with `SupervisorGaveUp`.
+    """
     stage = Stage()
-    with pytest.raises(
-        SupervisorGaveUp, match=r"more than 2 restarts in 5 s, the last of a: .*boom"
-    ):
-        async with stage.open(
-            stage.supervisor("a", "b", intensity=2, backoff=Backoff(base=0))
-        ) as s:
-            for _ in range(3):
-                s.ref("a").tell_nowait(Crash())
-            await trio.sleep_forever()
+    root = stage.supervisor("a", "b", intensity=2, backoff=Backoff(base=0))
+    with pytest.raises(SupervisorGaveUp, match=r"more than 2 restarts in 5 s, the last of a: .*b"):
+        await crash_in(stage, root, times=3)
     assert only(stage.journal, "stopped") == ["b stopped"]
     assert stage.kinds("")[-2:] == ["gave_up", "crashed"]
     assert stage.kinds("a").count("restarting") == 2
@@ -248,10 +259,7 @@ async def test_a_failed_start_counts_as_a_restart() -> None:
     stage = Stage()
     root = stage.supervisor("a", "b", intensity=3, backoff=STEADY, period=60)
     with pytest.raises(SupervisorGaveUp, match="a: OSError: a cannot start"):
-        async with stage.open(root) as system:
-            stage.failing_starts["a"] = 99
-            system.ref("a").tell_nowait(Crash())
-            await trio.sleep_forever()
+        await crash_in(stage, root, times=1, failing_starts=99)
     assert 99 - stage.failing_starts["a"] == 3
 
 
@@ -307,13 +315,13 @@ async def test_a_crash_while_a_sibling_starts_for_the_first_time_is_not_missed()
     stage = Stage()
     stage.start_takes["b"] = 3
 
-    async def doom(player: object) -> None:
+    def doom(player: Player) -> None:
         async def soon() -> None:
             await trio.sleep(1)
             raise RuntimeError("soon")
 
-        if player.context.incarnation == 1:  # type: ignore[attr-defined]
-            player.context.spawn(soon)  # type: ignore[attr-defined]
+        if player.context.incarnation == 1:
+            player.context.spawn(soon)
 
     stage.on_start["a"] = doom
     async with stage.open(stage.supervisor("a", "b")) as system:
@@ -338,9 +346,8 @@ async def test_a_crash_in_a_long_ask_while_the_tree_stops_ends_that_ask() -> Non
         except ActorStopped as stopped:
             outcomes.append(str(stopped))
 
-    async with trio.open_nursery() as nursery:
-        async with stage.open(stage.supervisor("a")) as system:
-            ref = system.ref("a")
-            nursery.start_soon(ask)
-            await wait_all_tasks_blocked()
+    async with trio.open_nursery() as nursery, stage.open(stage.supervisor("a")) as system:
+        ref = system.ref("a")
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
     assert outcomes == ["a: was stopped before it had answered Nap"]

@@ -42,13 +42,27 @@ async def use(ref: Ref) -> None:
 """
 
 WRONG = {
-    "a reply used as another type": "async def use(ref: Ref) -> int:\n    return await ref.ask(Acquire(''))\n",
-    "a field of the wrong type": "Acquire(stream=1)\n",
-    "a handler that returns another type": (
-        "class Slots(Actor):\n    @handler\n    def a(self, message: Acquire) -> Granted:\n        return 1\n"
-    ),
-    "something told that is no message": "def use(ref: Ref) -> None:\n    ref.tell_nowait('hello')\n",
-    "a message that is changed": "def use(message: Acquire) -> None:\n    message.stream = ''\n",
+    "a reply used as another type": """\
+async def use(ref: Ref) -> int:
+    return await ref.ask(Acquire(""))
+""",
+    "a field of the wrong type": """\
+Acquire(stream=1)
+""",
+    "a handler that returns another type": """\
+class Slots(Actor):
+    @handler
+    def acquire(self, message: Acquire) -> Granted:
+        return 1
+""",
+    "something told that is no message": """\
+def use(ref: Ref) -> None:
+    ref.tell_nowait("hello")
+""",
+    "a message that is changed": """\
+def use(message: Acquire) -> None:
+    message.stream = ""
+""",
 }
 
 
