@@ -162,11 +162,17 @@ def _machine(ground: programs.Ground) -> results.Machine:
     return results.Machine(
         cores=len({ground.server_core, ground.load_core}),
         python=platform.python_version(),
-        optimized="--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""),
+        optimized=_is_optimized(),
         kernel=platform.release(),
         descriptors=ground.descriptors,
         one_core=ground.one_core,
     )
+
+
+def _is_optimized() -> bool:
+    """A distribution's own Python is, although its build does not always say so."""
+    flags: str = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    return "--enable-optimizations" in flags or sys.base_prefix == "/usr"
 
 
 def _positive(text: str) -> float:
