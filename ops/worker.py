@@ -201,7 +201,7 @@ def _tree(worker: Worker) -> SupervisorSpec:
         "root",
         [
             ChildSpec("metrics", lambda: Metrics(tally, window, samplers)),
-            ChildSpec("connections", lambda: Connections(config.connections)),
+            ChildSpec("connections", lambda: Connections(config.connections, worker.streams.held)),
             SupervisorSpec("providers", _providers(worker)),
             ChildSpec("streams", lambda: _streams(worker), shutdown=patience),
             ChildSpec("edge", lambda: _edge(worker, counts), shutdown=patience),

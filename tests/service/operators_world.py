@@ -59,20 +59,14 @@ class World:
 
     async def ask(self, model: str, prompt: str, *, streamed: bool = True) -> Answer:
         """The answer to one request, on a connection of its own."""
-        client = await self.connect()
-        try:
-            return await client.request(request(model, prompt, streamed=streamed))
-        finally:
-            await client.leave()
+        async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
+            return await RawClient(stream).request(request(model, prompt, streamed=streamed))
 
     async def get(self, path: str, accept: str = "text/plain") -> Answer:
         """The answer to a GET, on a connection of its own."""
-        client = await self.connect()
         head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
-        try:
-            return await client.request(head.encode())
-        finally:
-            await client.leave()
+        async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
+            return await RawClient(stream).request(head.encode())
 
     async def samples(self) -> Samples:
         """All that ``/metrics`` tells, as it tells it over HTTP."""
@@ -212,4 +206,6 @@ def never_back(before: Samples, after: Samples) -> bool:
 def total(samples: Samples, name: str, **labels: str) -> float:
     """The sum of the samples of ``name`` that have ``labels``."""
     wanted = set(labels.items())
-    return sum(value for (each, has), value in samples.items() if each == name and wanted <= set(has))
+    return sum(
+        value for (each, has), value in samples.items() if each == name and wanted <= set(has)
+    )

@@ -1,0 +1,320 @@
+"""The whole service in this process, in front of providers that are as bad as a test wants.
+
+Whoever leaves `open_world` without an exception has shown, besides what the test says:
+
+* every answer was whole or told one clear error, and no end marker followed a failure;
+* the metrics counted exactly that, and those who left as the test says they did;
+* no slot is taken, no stream lives, no call of a provider is open, none is being answered;
+* the service is up, no actor has crashed, and nothing was logged as an error.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import msgspec
+import trio
+from structlog.testing import capture_logs
+from tests.http.edge_world import Answer, RawClient
+from tests.service.operators_world import Samples, total, until
+from tests.service.raw_provider import RawProvider, open_raw_provider
+from tests.service.telling import Event, event_of, events_of, outcome_of
+
+from prometheus_client.parser import text_string_to_metric_families
+from sluice.actors.connections import Count, SlotsInUse
+from sluice.actors.settings import (
+    ConnectionSettings,
+    ModelSettings,
+    ProviderSettings,
+    Secret,
+    Timeouts,
+)
+from sluice.engine import ActorStatistics
+from sluice.http.edge_state import EdgeStatistics
+from sluice.http.server import bind
+from sluice.ops.config import Config, EdgeLimits, ServerSettings
+from sluice.ops.simulator import Options, Simulator, open_simulator
+from sluice.ops.worker import Worker, open_worker
+
+PATIENCE = 60.0
+"""Seconds after which a test has failed: many times what it takes."""
+
+KEY = "sk-of-the-service"
+CHAT = "/v1/chat/completions"
+HANGS = "sim-stall?chunks=9&pings=0"
+"""Says six pieces, then nothing, with its connection open."""
+
+_TURNED_AWAY = {
+    "no_capacity": "connection_pool_exhausted admission",
+    "overloaded": "connection_pool_exhausted admission",
+    "not_accepting": "connection_pool_exhausted admission",
+}
+_UNSEEN = frozenset({"not_implemented", "http_version", "method_not_allowed", "unknown_route"})
+"""No request to stream: they count nowhere."""
+
+
+class World:
+    """The running service, and what it should have counted by now."""
+
+    def __init__(
+        self, worker: Worker, simulator: Simulator, raw: RawProvider, port: int, silent: list[Any]
+    ) -> None:
+        self.worker = worker
+        self.simulator = simulator
+        self.raw = raw
+        self.port = port
+        self.logged = silent
+        self.expected: Counter[str] = Counter()
+        """What `counted` must come to, by the labels that say what happened."""
+        self.faults_are_expected = False
+        """Errors may be logged, for a test makes the service itself fail."""
+
+    # -- clients ---------------------------------------------------------------------------
+
+    async def connect(self, receive_buffer: int | None = None) -> RawClient:
+        """A client; ``receive_buffer``: bytes that it takes without reading, about."""
+        sock = trio.socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await sock.connect(("127.0.0.1", self.port))
+        return RawClient(trio.SocketStream(sock))
+
+    async def begin(
+        self, model: str, prompt: str = "hello", *, receive_buffer: int | None = None, **fields: Any
+    ) -> RawClient:
+        """A client that has asked, and waits."""
+        client = await self.connect(receive_buffer)
+        await client.send(chat(model, prompt, **fields))
+        return client
+
+    async def ask(self, model: str, prompt: str = "hello", **fields: Any) -> Answer:
+        """The answer to one chat completion, streamed unless ``stream`` is False."""
+        return await self.send(chat(model, prompt, **fields))
+
+    async def send(self, data: bytes) -> Answer:
+        """The answer to ``data``, on a connection of its own."""
+        client = await self.connect()
+        try:
+            await client.send(data)
+            return await self.read(client)
+        finally:
+            await client.leave()
+
+    async def read(self, client: RawClient) -> Answer:
+        """The next answer to ``client``, which is one of those that must be honest."""
+        return self.saw(await client.answer())
+
+    def saw(self, answer: Answer) -> Answer:
+        """Have ``answer`` be honest, and expect it to be counted."""
+        self.expected.update(_owed(answer))
+        return answer
+
+    async def get(self, path: str, *headers: str) -> Answer:
+        """The answer to a GET that is no stream, on a connection of its own."""
+        client = await self.connect()
+        try:
+            await client.send(request("GET", path, *headers))
+            return await client.answer()
+        finally:
+            await client.leave()
+
+    # -- what it says of itself ------------------------------------------------------------
+
+    async def samples(self) -> Samples:
+        """All that ``/metrics`` tells, as it tells it over HTTP."""
+        answer = await self.get("/metrics", "Accept: text/plain")
+        assert answer.status == 200, answer
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(answer.body.decode())
+            for sample in family.samples
+        }
+
+    async def slots(self) -> SlotsInUse:
+        """What the connection manager counts."""
+        return await self.worker.system.ref("connections").ask(Count())
+
+    async def slots_are(self, active: int) -> None:
+        """Return as soon as so many slots are taken."""
+        with trio.fail_after(PATIENCE):
+            while (await self.slots()).active != active:
+                await trio.sleep(0.005)
+
+    @property
+    def open_calls(self) -> int:
+        """Calls of providers that are under way."""
+        return sum(each.statistics().open_calls for each in self.worker.providers.values())
+
+    def edge(self) -> EdgeStatistics:
+        """The edge's own counts."""
+        found = self.worker.system.inspect("edge")
+        assert isinstance(found, ActorStatistics)
+        assert isinstance(found.domain, EdgeStatistics)
+        return found.domain
+
+    def errors(self) -> list[Any]:
+        """Log lines that say that something is wrong with the service."""
+        return [line for line in self.logged if line["log_level"] in {"error", "critical"}]
+
+    # -- the end ---------------------------------------------------------------------------
+
+    async def is_well(self) -> None:
+        """The service is up, has nothing left, and counted what happened."""
+        with trio.fail_after(PATIENCE):
+            await until(lambda: not self.worker.streams.live)
+            await self.simulator.wait(lambda now: not now.open)
+            await self.slots_are(0)
+            assert self.open_calls == 0
+            assert (await self.get("/health/live")).status == 200
+            await self.has_counted()
+        assert self.faults_are_expected or not self.errors()
+        assert not self.worker.system.crash_reports
+        assert self.edge().crashed == 0
+
+    async def has_counted(self) -> None:
+        """The metrics are what is expected, and move no further."""
+        wanted = +self.expected
+        with trio.move_on_after(10):
+            while _moved(await self.samples()) != wanted:
+                await trio.sleep(0.01)
+        samples = await self.samples()
+        assert _moved(samples) == wanted
+        assert total(samples, "sse_active_connections") == 0
+        assert total(samples, "sse_provider_connections", state="active") == 0
+
+
+def _moved(samples: Samples) -> Counter[str]:
+    """Requests, errors and clients that were gone, by what the labels say of them."""
+    found: Counter[str] = Counter()
+    for (name, pairs), value in samples.items():
+        labels = dict(pairs)
+        if name == "sse_requests_total":
+            found[labels["status"]] += int(value)
+        elif name == "sse_errors_total":
+            found[f"{labels['error_type']} {labels['stage']}"] += int(value)
+        elif name == "sse_client_disconnects_total":
+            found[" ".join(sorted(labels.values()))] += int(value)
+    return +found
+
+
+def _owed(answer: Answer) -> list[str]:
+    """What an answer must be counted as (``decision 5``, ``decision 17``)."""
+    outcome = outcome_of(answer)
+    if outcome == "whole":
+        return ["success"]
+    if outcome in _UNSEEN:
+        return []
+    if outcome in _TURNED_AWAY:
+        return [_TURNED_AWAY[outcome]]
+    stage = "streaming" if answer.status == 200 else "provider_call"
+    if outcome.endswith("_timeout") and outcome != "request_timeout":
+        return ["timeout", f"timeout_error {stage}"]
+    if outcome in {"malformed_chunk", "malformed_answer", "provider_frame_too_large"}:
+        return ["failure", f"serialization_error {stage}"]
+    if outcome.startswith("provider_"):
+        return ["failure", f"provider_error {stage}"]
+    if outcome == "stopping":
+        return ["failure", "connection_pool_exhausted streaming"]
+    return ["validation_error validation"]
+
+
+@asynccontextmanager
+async def open_world(
+    *,
+    limit: int = 100,
+    drain: float = 30.0,
+    edge: EdgeLimits | None = None,
+    options: Options | None = None,
+    **timeouts: float,
+) -> AsyncIterator[World]:
+    """Sluice in this process; see the module's first lines.
+
+    Its models: ``sim-*``, the simulator's; ``raw``, a provider that the test writes itself;
+    ``nobody``, where nobody listens; ``deaf``, which accepts no connection.
+    """
+    with trio.fail_after(PATIENCE), capture_logs() as logged, nobody() as gone, deaf() as unheard:
+        async with (
+            open_simulator(seed=7, options=options, api_key=KEY) as simulator,
+            open_raw_provider() as raw,
+        ):
+            urls = {
+                "simulator": simulator.base_url,
+                "raw": raw.base_url,
+                "nobody": f"http://127.0.0.1:{gone}/v1",
+                "deaf": f"http://127.0.0.1:{unheard}/v1",
+            }
+            config = _config(urls, Timeouts(**timeouts), limit, drain, edge or EdgeLimits())
+            listening = bind([config.server.bind], 4096)
+            port = listening[0].getsockname()[1]
+            async with open_worker(config, listening) as worker:
+                world = World(worker, simulator, raw, port, logged)
+                yield world
+                if worker.state == "serving":
+                    await world.is_well()
+
+
+def _config(
+    urls: dict[str, str], timeouts: Timeouts, limit: int, drain: float, edge: EdgeLimits
+) -> Config:
+    key = Secret(KEY)
+    names = {"sim-*": "simulator", "raw": "raw", "nobody": "nobody", "deaf": "deaf"}
+    return Config(
+        server=ServerSettings(bind="127.0.0.1:0", drain=drain, limits=edge),
+        connections=ConnectionSettings(limit=limit),
+        timeouts=timeouts,
+        providers={name: ProviderSettings(name, url, api_key=key) for name, url in urls.items()},
+        models={
+            name: ModelSettings(name, provider, timeouts=timeouts)
+            for name, provider in names.items()
+        },
+    )
+
+
+@contextmanager
+def nobody() -> Iterator[int]:
+    """A port that nobody listens on, and nobody else can take."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@contextmanager
+def deaf() -> Iterator[int]:
+    """A port whose listener accepts nobody, and has no room for more to wait."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        waiting = [socket.socket() for _ in range(2)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
+        for each in waiting:
+            each.close()
+
+
+def chat(model: str, prompt: str = "hello", *, keep: bool = False, **fields: Any) -> bytes:
+    """A request for a chat completion, as it goes over the wire."""
+    messages = [{"role": "user", "content": prompt}]
+    body = {"model": model, "messages": messages, "stream": True} | fields
+    headers = () if keep else ("Connection: close",)
+    return post(CHAT, msgspec.json.encode(body), *headers)
+
+
+def post(path: str, body: bytes, *headers: str) -> bytes:
+    """A POST of JSON with its length."""
+    fields = ("Content-Type: application/json", f"Content-Length: {len(body)}", *headers)
+    return request("POST", path, *fields) + body
+
+
+def request(method: str, path: str, *headers: str) -> bytes:
+    """The head of a request."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: sluice", *headers]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+__all__ = ["Event", "World", "chat", "event_of", "events_of", "open_world", "post", "request"]
