@@ -136,9 +136,9 @@ class Cell:
 
     def adopt(self, actor: Actor) -> None:
         """Make the mailbox the one that ``actor``'s class declares. Only the first can."""
-        self.kind = type(actor).__name__
-        if self.number == 1 and type(actor).mailbox != self.box.declared:
+        if not self.kind and type(actor).mailbox != self.box.declared:
             self._rebuild(type(actor).mailbox)
+        self.kind = type(actor).__name__
 
     def step(self, step: Step) -> None:
         """Follow the lifecycle."""

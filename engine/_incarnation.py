@@ -295,10 +295,8 @@ class Incarnation:
 
     def leave(self) -> None:
         """Stop by itself, with the same bounds."""
-        if self._stopping:
-            return
         patience = self.cell.spec.shutdown
-        if patience is not None:
+        if not self._stopping and patience is not None:
             self._scope.deadline = trio.current_time() + patience
         self._begin_to_stop()
 
@@ -330,8 +328,8 @@ class Incarnation:
         name: str | None,
     ) -> None:
         """Run ``function(*args)`` in the background."""
-        if self._nursery is None:
-            raise RuntimeError("an actor has a context from on_start on")
+        if self._nursery is None:  # its context is of no use before
+            raise RuntimeError("an actor has background tasks from on_start on")
         label = name or getattr(function, "__qualname__", repr(function))
         self._nursery.start_soon(_in_background, function, args, name=label)
 

@@ -90,8 +90,9 @@ class LocalRef(Ref):
             finally:
                 asker.waits_for.remove(cell)
         if request.error is not None:
-            raise request.error
+            raise request.take_error()
         reply: R = request.reply
+        request.reply = None  # the timer keeps the request for a while: not what may be large
         return reply
 
     async def tell(self, message: Message[Any]) -> None:

@@ -62,6 +62,11 @@ class Request:
         reschedule(task)
         return True
 
+    def take_error(self) -> Exception:
+        """The error, once: kept here, it and its traceback would keep each other alive."""
+        error, self.error = self.error, None
+        return error or AssertionError("an error is taken once")
+
     def abandon(self, _raise_cancel: object) -> Abort:
         """The asker was cancelled (an abort function of trio)."""
         self.task = None

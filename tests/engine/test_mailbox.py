@@ -280,3 +280,88 @@ async def test_a_pass_through_a_full_mailbox_fails_at_once() -> None:
             system.ref("a").tell_nowait(Say(str(n)))
         with pytest.raises(ActorCrashed, match="MailboxFull"):
             await system.ref("b").ask(Pass(("a",), "hi"))
+
+
+async def test_an_actor_that_waits_for_room_handles_nothing_else_and_goes_on() -> None:
+    stage = Stage()
+    told: list[float] = []
+
+    async def tell(player: Player) -> None:
+        for n in range(3):
+            await player.context.ref("a").tell(Say(str(n)))
+            told.append(trio.current_time() - began)
+
+    async with stage.open(boxed(stage, "refuse", "b")) as system:
+        system.ref("a").tell_nowait(Nap(2))
+        await wait_all_tasks_blocked()
+        began = trio.current_time()
+        stage.on_start["b"] = tell
+        await system.restart("b")
+        assert told == pytest.approx([0, 0, 2])
+        assert facts(system, "b").state == "running"
+
+
+async def test_mail_in_the_hand_of_a_paused_actor_is_not_lost() -> None:
+    stage = Stage()
+    async with stage.open(stage.supervisor("a")) as system:
+        system.ref("a").tell_nowait(Say("first"))  # handed to the parked task, which has not run
+        await system.pause("a")
+        await wait_all_tasks_blocked()
+        assert facts(system, "a").mailbox.waiting == 1
+        await system.stop("a")
+        assert [letter.message["text"] for letter in system.dead_letters] == ["first"]
+        assert said(stage) == []
+
+
+async def test_mail_in_the_hand_of_a_paused_actor_comes_first_when_it_resumes() -> None:
+    stage = Stage()
+    async with stage.open(stage.supervisor("a")) as system:
+        system.ref("a").tell_nowait(Say("first"))
+        await system.pause("a")
+        await wait_all_tasks_blocked()
+        system.ref("a").tell_nowait(Say("second"))
+        await system.resume("a")
+        await wait_all_tasks_blocked()
+    assert said(stage) == ["first", "second"]
+
+
+async def test_a_sender_that_is_cancelled_in_the_turn_in_which_there_is_room_harms_nobody() -> None:
+    stage = Stage()
+    async with stage.open(boxed(stage, "refuse")) as system, trio.open_nursery() as nursery:
+        ref = system.ref("a")
+        leave = trio.Event()
+
+        async def wake_and_cancel(player: Player) -> None:
+            await leave.wait()
+            nursery.cancel_scope.cancel()
+
+        stage.on_start["a"] = wake_and_cancel
+        system.ref("a").tell_nowait(Say("0"))
+        await wait_all_tasks_blocked()
+        with trio.CancelScope(shield=True):
+            nursery.start_soon(system.restart, "a")
+            await wait_all_tasks_blocked()
+            for n in (1, 2):
+                ref.tell_nowait(Say(str(n)))
+            nursery.start_soon(ref.tell, Say("cancelled"))
+            await wait_all_tasks_blocked()
+            leave.set()
+            await wait_all_tasks_blocked()
+            assert facts(system, "a").mailbox.waiting == 0
+            assert await ref.ask(Say("last")) == "a#2: last"
+    assert said(stage) == ["0", "1", "2", "last"]
+
+
+async def test_a_smaller_mailbox_than_the_mail_that_waits_drops_the_rest() -> None:
+    stage = Stage()
+
+    def tell(player: Player) -> None:
+        for n in range(4):
+            player.context.ref("a").tell_nowait(Say(str(n)))
+
+    stage.on_start["first"] = tell
+    root = SupervisorSpec("root", [stage.child("first"), stage.child("a", Mailbox(2))])
+    async with stage.open(root) as system:
+        await wait_all_tasks_blocked()
+        assert facts(system, "a").dead_letters == 2
+    assert said(stage) == ["0", "1"]

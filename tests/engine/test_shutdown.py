@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 import trio
-from tests.engine.cast import Crash, Nap, Player, Say, Spawn, Stage
+from tests.engine.cast import Crash, Leave, Nap, Player, Say, Spawn, Stage
 from trio.testing import wait_all_tasks_blocked
 
 from sluice.engine import SupervisorSpec
@@ -224,3 +224,57 @@ async def test_keyboard_interrupt_is_no_crash_of_an_actor() -> None:
 async def wait_in(stage: Stage) -> None:
     async with stage.open(stage.supervisor("a")):
         await trio.sleep_forever()
+
+
+async def test_a_system_in_a_hurry_cancels_what_has_not_stopped() -> None:
+    stage = Stage()
+    stage.stop_takes.update(a=100)
+    root = SupervisorSpec("root", [stage.child("a", shutdown=50)])
+    async with stage.open(root) as system:
+        system.hurry(3)
+        system.hurry(20)
+        began = trio.current_time()
+    assert trio.current_time() - began == pytest.approx(3)
+
+
+async def test_a_supervisor_without_patience_is_cancelled_at_once_with_all_below_it() -> None:
+    stage = Stage()
+    nested = SupervisorSpec("s", [stage.child("a")], shutdown=None)
+    async with stage.open(SupervisorSpec("root", [nested])) as system:
+        system.ref("s/a").tell_nowait(Nap(60))
+        await wait_all_tasks_blocked()
+        began = trio.current_time()
+        await system.stop("s")
+        assert trio.current_time() == began
+        assert stage.journal == ["s/a started", "s/a naps", "s/a ended"]
+
+
+async def test_an_actor_that_leaves_on_its_own_has_the_same_bounds() -> None:
+    stage = Stage()
+    stage.stop_takes["a"] = 100
+    root = SupervisorSpec("root", [stage.child("a", shutdown=3, restart="temporary")])
+    async with stage.open(root) as system:
+        system.ref("a").tell_nowait(Leave())
+        await trio.sleep(4)
+        assert system.inspect("a").state == "stopped"
+        assert stage.kinds("a") == ["started", "left"]
+
+
+async def test_an_actor_that_leaves_while_it_starts_is_started_again_if_permanent() -> None:
+    stage = Stage()
+
+    def leave_once(player: Player) -> None:
+        if player.context.incarnation == 1:
+            player.context.stop()
+            player.context.stop()
+
+    stage.on_start["a"] = leave_once
+    async with stage.open(stage.supervisor("a")) as system:
+        assert await system.ref("a").ask(Say("hi")) == "a#2: hi"
+
+
+async def test_what_the_parts_show_of_themselves() -> None:
+    stage = Stage()
+    async with stage.open(stage.supervisor("a")) as system:
+        assert repr(system._find("a")) == "<Cell 'a' running #1>"
+        assert repr(system._find("")) == "<Supervisor '' running #1>"
