@@ -86,7 +86,7 @@ async def _admitted(stream: Stream) -> None:
         await _attempt(stream)
     finally:
         stream.holds_slot = False
-        await _release(stream, connections)
+        _release(stream, connections)
 
 
 async def _acquire(stream: Stream, connections: Ref) -> None:
@@ -113,15 +113,12 @@ def _no_capacity(status: int, code: str, message: str, retry_after: float) -> Fa
     )
 
 
-async def _release(stream: Stream, connections: Ref) -> None:
-    """Tell it, also when cancelled; wait for room in the mailbox, but not for ever."""
+def _release(stream: Stream, connections: Ref) -> None:
+    """Give the slot back, now; if there is no room to say so, as soon as there is."""
     try:
         connections.tell_nowait(Release(stream.id))
     except MailboxFull:
-        with trio.move_on_after(5, shield=True):
-            await connections.tell(Release(stream.id))
-    except ActorStopped:
-        pass  # nobody counts any more
+        stream.services.spawn(connections.tell, Release(stream.id))
 
 
 # -- the call ----------------------------------------------------------------------------------

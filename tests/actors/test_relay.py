@@ -60,7 +60,7 @@ class FakeConnections:
         self.told.append(message)
 
     async def tell(self, message: object) -> None:
-        await trio.sleep(1)
+        await trio.lowlevel.checkpoint()
         self.told.append(message)
 
 
@@ -272,6 +272,7 @@ async def test_a_slot_is_given_back_although_the_mailbox_was_full(
         at.connections.full = 1
         at.upstream.end(event("a") + END)
         await at.live()
+        await trio.testing.wait_all_tasks_blocked()
 
 
 @pytest.mark.parametrize(

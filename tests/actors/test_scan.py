@@ -43,7 +43,7 @@ async def test_what_was_removed_is_not_looked_at(autojump_clock: trio.testing.Mo
     assert len(scan) == 0
 
 
-async def test_one_that_removes_another_while_it_is_looked_at_harms_nobody() -> None:
+def test_one_that_removes_another_while_it_is_looked_at_harms_nobody() -> None:
     scan = Scan(0.5)
     second = Waiter(0)
 
