@@ -22,6 +22,7 @@ from .asgi_client import asgi_client
 from .cors import Cors
 from .errors import retry_after
 from .exchange import EXTENSION
+from .response import Response
 from .services import AppServices
 
 OTHER: Final = "other"
@@ -105,8 +106,13 @@ class Arrival:
         await answer(self._send, 204, [(b"x-request-id", self.request_id.encode()), *self.cors])
 
     def left(self) -> None:
-        """The client went before its request was complete: there is nobody to answer."""
-        self._report(0, "client_left")
+        """There is nobody to answer: the client went before its request was complete.
+
+        Or it is still there, and has had an answer: the edge refused what it sent.
+        """
+        client = (self._scope.get("extensions") or {}).get(EXTENSION)
+        refused = isinstance(client, Response) and not client.left
+        self._report(0, "refused" if refused else "client_left")
 
     def _report(self, status: int, end: str, failure: Failure | None = None) -> None:
         duration = trio.current_time() - self.at

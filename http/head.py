@@ -125,8 +125,8 @@ class HeadReader:
             line = head.find(b"\r\n")
             if (line if line >= 0 else len(head)) > settings.url_limit:
                 raise url_too_long(settings.url_limit)
-            if len(head) > settings.head_limit:
-                raise head_too_large(f"The request's head is over {settings.head_limit} bytes.")
+        if len(head) > settings.head_limit:
+            raise head_too_large(f"The request's head is over {settings.head_limit} bytes.")
 
     def _request(self, head: bytes) -> Request:
         if not self._complete:

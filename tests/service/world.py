@@ -68,6 +68,7 @@ class World:
         self.raw = raw
         self.port = port
         self.logged = silent
+        self.clients: list[RawClient] = []
         self.expected: Counter[str] = Counter()
         """What `counted` must come to, by the labels that say what happened."""
         self.faults_are_expected = False
@@ -81,7 +82,9 @@ class World:
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         await sock.connect(("127.0.0.1", self.port))
-        return RawClient(trio.SocketStream(sock))
+        client = RawClient(trio.SocketStream(sock))
+        self.clients.append(client)
+        return client
 
     async def begin(
         self, model: str, prompt: str = "hello", *, receive_buffer: int | None = None, **fields: Any
@@ -171,7 +174,7 @@ class World:
             assert self.open_calls == 0
             assert (await self.get("/health/live")).status == 200
             await self.has_counted()
-        assert self.faults_are_expected or not self.errors()
+        assert self.faults_are_expected or not self.errors(), self.errors()
         assert not self.worker.system.crash_reports
         assert self.edge().crashed == 0
 
@@ -182,7 +185,8 @@ class World:
             while _moved(await self.samples()) != wanted:
                 await trio.sleep(0.01)
         samples = await self.samples()
-        assert _moved(samples) == wanted
+        moved = _moved(samples)
+        assert moved == wanted, f"it counted {dict(moved)}, not {dict(wanted)}"
         assert total(samples, "sse_active_connections") == 0
         assert total(samples, "sse_provider_connections", state="active") == 0
 
@@ -252,9 +256,12 @@ async def open_world(
             port = listening[0].getsockname()[1]
             async with open_worker(config, listening) as worker:
                 world = World(worker, simulator, raw, port, logged)
-                yield world
-                if worker.state == "serving":
+                try:
+                    yield world
                     await world.is_well()
+                finally:
+                    for client in world.clients:
+                        await trio.aclose_forcefully(client.stream)
 
 
 def _config(
@@ -288,13 +295,11 @@ def deaf() -> Iterator[int]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
-        waiting = [socket.socket() for _ in range(2)]
-        for each in waiting:
-            each.setblocking(False)
-            each.connect_ex(listening.getsockname())
-        yield listening.getsockname()[1]
-        for each in waiting:
-            each.close()
+        with socket.socket() as first, socket.socket() as second:
+            for each in (first, second):
+                each.setblocking(False)
+                each.connect_ex(listening.getsockname())
+            yield listening.getsockname()[1]
 
 
 def chat(model: str, prompt: str = "hello", *, keep: bool = False, **fields: Any) -> bytes:
