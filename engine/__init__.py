@@ -2,7 +2,30 @@
 
 An actor (`Actor`) has a state of its own and handles one message (`Message`) at a time. A
 supervisor (`SupervisorSpec`, `ChildSpec`) starts it and restarts it when it crashes. A reference
-(`Ref`) is its address: it outlives the actor behind it. `open_system` runs a tree of them.
+(`Ref`) is its address: it outlives the actor behind it. `open_system` runs a tree of them::
+
+    class Add(Message[int], frozen=True):
+        amount: int
+
+    class Counter(Actor):
+        def __init__(self) -> None:
+            self.value = 0
+
+        @handler
+        def add(self, message: Add) -> int:
+            self.value += message.amount
+            return self.value
+
+    async with open_system(SupervisorSpec("root", [ChildSpec("counter", Counter)])) as system:
+        await system.ref("counter").ask(Add(2), timeout=1)
+
+What is promised stands in `_supervisor`. Where to read on:
+
+* ``_message``, ``_actor``, ``_context``, ``_ref``: what who writes an actor sees;
+* ``_child``, ``_supervisor``, ``_lane``, ``_backoff``, ``_intensity``: who is restarted, and when;
+* ``_cell``, ``_incarnation``, ``_lifecycle``: an address, the lives behind it, and their states;
+* ``_mailbox``, ``_request``, ``_waits``: mail, asks and their deadlines, circles of asks;
+* ``_system``, ``_statistics``, ``_tree``, ``_crash``, ``_redact``, ``_events``: what operators see.
 """
 
 from ._actor import Actor, handler
