@@ -15,7 +15,7 @@ from sluice.http.edge_settings import BACKLOG
 from sluice.http.server import bind
 from sluice.ops.config import Config
 from sluice.ops.logs import get_logger
-from sluice.ops.worker import open_worker
+from sluice.ops.worker import Worker, open_worker
 
 
 def main(config: Config) -> int:
@@ -30,52 +30,49 @@ def main(config: Config) -> int:
 
 
 async def _serve(config: Config, listening: list[socket.socket]) -> int:
-    code = 0
-    stop = trio.Event()
+    service = _Service(config)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-
-            async def obey() -> None:
-                nonlocal code
-                if not await _signals(signals, stop, config.server.drain):
-                    code = 1
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(obey)
-            if not await _run(config, listening, stop):
-                code = 1
+            nursery.start_soon(service.obey, signals)
+            await service.run(listening)
             nursery.cancel_scope.cancel()
-    return code
+    return 0 if service.well else 1
 
 
-async def _signals(signals: AsyncIterator[int], stop: trio.Event, drain: float) -> bool:
-    """The first signal begins the drain; at the second, return: whatever is left ends now."""
-    log = get_logger("sluice.serve")
-    async for number in signals:
-        name = signal.Signals(number).name
-        if stop.is_set():
-            log.warning("ended by force", signal=name)
-            return False
-        log.info("draining", signal=name, seconds=drain)
-        stop.set()
-    return True
+class _Service:
+    """One run: the first signal begins the drain; at the second, whatever is left ends now."""
 
+    def __init__(self, config: Config) -> None:
+        self.well = True
+        self._config = config
+        self._log = get_logger("sluice.serve")
+        self._stop = trio.Event()
+        self._worker: Worker | None = None
 
-async def _run(config: Config, listening: list[socket.socket], stop: trio.Event) -> bool:
-    """Run the worker until ``stop``; whether it ended well."""
-    log = get_logger("sluice.serve")
-    well = True
-    try:
-        async with open_worker(config, listening) as worker:
-            _spare_the_collector()
-            log.info("serving", addresses=worker.addresses)
-            await stop.wait()
-    except* EngineError:
-        log.exception("the service cannot go on")
-        well = False
-    if well:
-        log.info("stopped")
-    return well
+    async def run(self, listening: list[socket.socket]) -> None:
+        """Run the worker until a signal, and through its drain."""
+        try:
+            async with open_worker(self._config, listening) as self._worker:
+                _spare_the_collector()
+                self._log.info("serving", addresses=self._worker.addresses)
+                await self._stop.wait()
+        except* EngineError:
+            self._log.exception("the service cannot go on")
+            self.well = False
+        if self.well:
+            self._log.info("stopped")
+
+    async def obey(self, signals: AsyncIterator[int]) -> None:
+        """Do what signals say. One that comes during the start waits for its end."""
+        async for number in signals:
+            name = signal.Signals(number).name
+            if not self._stop.is_set():
+                self._log.info("draining", signal=name, seconds=self._config.server.drain)
+                self._stop.set()
+            elif self._worker is not None:
+                self._log.warning("ended by force", signal=name)
+                self.well = False
+                self._worker.hurry()
 
 
 def _spare_the_collector() -> None:

@@ -61,6 +61,8 @@ VERSION = metadata.version("sluice-sse")
 
 GRACE = 5.0
 """Seconds beyond the drain that the edge and the streams have to end what drained."""
+FORCE = 2.0
+"""Seconds that everything has when it must end now."""
 _GRAVE = frozenset({"crashed", "start_failed", "gave_up"})
 
 
@@ -141,6 +143,21 @@ class Worker:
         self.system = system
         self.state = "serving"
 
+    async def drain(self) -> None:
+        """Take no new stream, and let those that run end; all else goes on being answered.
+
+        So a load balancer hears that this replica is not ready, instead of nothing.
+        """
+        self.state = "draining"
+        await self.streams.drain(self.config.server.drain)
+        self.system.hurry(GRACE)
+
+    def hurry(self) -> None:
+        """End now: each stream with an honest error, all within `FORCE` seconds."""
+        self.streams.shut()
+        self.streams.end_all(stopped())
+        self.system.hurry(FORCE)
+
     def lifecycle(self) -> Lifecycle:
         """Where it is between its start and its end."""
         return self.state
@@ -165,7 +182,7 @@ class Worker:
 
 @asynccontextmanager
 async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIterator[Worker]:
-    """Run the tree; ready when every actor is. Leaving it drains and stops it, right to left.
+    """Run the tree; ready when every actor is. Leaving it drains it, then stops it, right to left.
 
     ``listening``: sockets to serve at, closed with it.
     """
@@ -180,6 +197,7 @@ async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIt
                     yield worker
                 finally:
                     worker.state = "draining"
+                await worker.drain()
         finally:
             for each in listening:
                 each.close()
