@@ -32,12 +32,13 @@ type: dev-environment ## types
 
 deterministic: dev-environment ## the tests without real programs: under a minute
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest --quiet -m "not real"
+	$(PY) -m coverage run -m pytest --quiet -m "not real" -n auto --maxprocesses 8 --dist worksteal
 
 real: dev-environment programs npm ## the tests with nginx, Prometheus, Chromium, Node
-	$(PY) -m coverage run --append -m pytest --quiet -m real
+	$(PY) -m coverage run -m pytest --quiet -m real
 
 coverage: deterministic real
+	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report --skip-covered --skip-empty
 
 lock: dev-environment ## solve the dependencies anew: requirements*.lock, package-lock.json
