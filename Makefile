@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type check-files deterministic real coverage lock clean environment \
+.PHONY: help demo test lint type deterministic real coverage lock clean environment \
 	dev-environment programs npm
 
 # Debian keeps nginx where only root looks.
@@ -45,7 +45,7 @@ lock: dev-environment ## solve the dependencies anew: requirements*.lock, packag
 	@.ci/lock
 
 clean: ## forget the environment and everything made
-	@rm -rf .venv build dist src/*.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache \
+	@rm -rf .venv build dist src/*.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis $(NPM)/node_modules
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
