@@ -28,10 +28,6 @@ from .upstream import IdlePool, UpstreamConnection
 SWEEP_PERIOD: Final = 5.0
 """Seconds between two looks for idle connections that expired or that the provider closed."""
 
-FRESH: Final = 0.25
-"""Seconds for which an idle connection is given out unseen: to look costs a system call, and a
-request that finds it closed is sent again anyway."""
-
 SETTLE_TIMEOUT: Final = 1.0
 """Seconds for the end of a body's framing to follow the end of what it said."""
 
@@ -82,9 +78,13 @@ class Shelf:
             connection.close()
 
     def take(self, now: float) -> UpstreamConnection | None:
-        """The connection used last that is still good, the caller's from now on."""
+        """The connection used last that is still good, the caller's from now on.
+
+        Each is looked at, though it costs a system call: what a provider has sent unasked would
+        be taken for the answer to the next request, which is another client's.
+        """
         while (connection := self._pool.take(now)) is not None:
-            if now - connection.idle_since < FRESH or not connection.is_stale():
+            if not connection.is_stale():
                 self._reused += 1
                 return connection
             connection.close()
@@ -98,7 +98,6 @@ class Shelf:
             connection.close()
             return
         self._returned += 1
-        connection.idle_since = now
         surplus = self._pool.put(connection, now)
         if surplus is not None:
             surplus.close()

@@ -192,10 +192,17 @@ async def _relay(stream: Stream, call: Call) -> None:
         if flow.client_left:
             raise ClientLeft
         if flow.failure is not None:
-            raise flow.failure
+            raise _placed(flow.failure, stream)
         if flow.pending and not flow.ended:
             await flow.flush()
     await flow.finish()
+
+
+def _placed(failure: Failure, stream: Stream) -> Failure:
+    """Until the client has a byte, it is the call that failed, however well it began."""
+    if not stream.head_sent:
+        failure.stage = "provider_call"
+    return failure
 
 
 async def _answer(stream: Stream, call: Call) -> None:

@@ -33,7 +33,6 @@ class UpstreamConnection:
         "_reader",
         "_recv",
         "_wire",
-        "idle_since",
         "requests",
     )
 
@@ -47,8 +46,6 @@ class UpstreamConnection:
         self._closed = False
         self._dropped = weakref.finalize(self, wire.abandon)
         """Closes it when it is lost with a message that nobody will read."""
-        self.idle_since = 0.0
-        """When it was last put aside."""
         self.requests = 0
         """Requests sent so far."""
 

@@ -107,6 +107,6 @@ async def open_raw_provider() -> AsyncIterator[RawProvider]:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1024)
     provider = RawProvider(listener.socket.getsockname()[1])
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, provider.run, [listener])
+        await nursery.start(trio.serve_listeners, provider.run, [listener])
         yield provider
         nursery.cancel_scope.cancel()

@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import msgspec
 import trio
+from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 from tests.http.edge_world import Answer, RawClient
 from tests.service.operators_world import Samples, total, until
 from tests.service.raw_provider import RawProvider, open_raw_provider
-from tests.service.telling import Event, event_of, events_of, outcome_of
+from tests.service.telling import outcome_of
 
-from prometheus_client.parser import text_string_to_metric_families
 from sluice.actors.connections import Count, SlotsInUse
 from sluice.actors.settings import (
     ConnectionSettings,
@@ -48,13 +48,22 @@ CHAT = "/v1/chat/completions"
 HANGS = "sim-stall?chunks=9&pings=0"
 """Says six pieces, then nothing, with its connection open."""
 
-_TURNED_AWAY = {
-    "no_capacity": "connection_pool_exhausted admission",
-    "overloaded": "connection_pool_exhausted admission",
-    "not_accepting": "connection_pool_exhausted admission",
+_FULL = ["connection_pool_exhausted admission"]
+_COUNTED: dict[str, list[str]] = {
+    "whole": ["success"],
+    "no_capacity": _FULL,
+    "overloaded": _FULL,
+    "not_accepting": _FULL,
+    "stopping": ["failure", "connection_pool_exhausted streaming"],
+    # No request to stream: counted nowhere.
+    **{code: [] for code in ("not_implemented", "http_version", "unknown_route")},
+    "method_not_allowed": [],
 }
-_UNSEEN = frozenset({"not_implemented", "http_version", "method_not_allowed", "unknown_route"})
-"""No request to stream: they count nowhere."""
+"""What answers count as, by their outcome, whatever provider they came from."""
+_KINDS = {
+    "timeout_error": {"connect_timeout", "first_chunk_timeout", "idle_timeout", "total_timeout"},
+    "serialization_error": {"malformed_chunk", "malformed_answer", "provider_frame_too_large"},
+}
 
 
 class World:
@@ -68,7 +77,8 @@ class World:
         self.raw = raw
         self.port = port
         self.logged = silent
-        self.clients: list[RawClient] = []
+        self.sockets: list[trio.socket.SocketType] = []
+        """Of clients, to be closed at the end."""
         self.expected: Counter[str] = Counter()
         """What `counted` must come to, by the labels that say what happened."""
         self.faults_are_expected = False
@@ -81,10 +91,9 @@ class World:
         sock = trio.socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.sockets.append(sock)
         await sock.connect(("127.0.0.1", self.port))
-        client = RawClient(trio.SocketStream(sock))
-        self.clients.append(client)
-        return client
+        return RawClient(trio.SocketStream(sock))
 
     async def begin(
         self, model: str, prompt: str = "hello", *, receive_buffer: int | None = None, **fields: Any
@@ -101,11 +110,10 @@ class World:
     async def send(self, data: bytes) -> Answer:
         """The answer to ``data``, on a connection of its own."""
         client = await self.connect()
-        try:
-            await client.send(data)
-            return await self.read(client)
-        finally:
-            await client.leave()
+        await client.send(data)
+        answer = await self.read(client)
+        await client.leave()
+        return answer
 
     async def read(self, client: RawClient) -> Answer:
         """The next answer to ``client``, which is one of those that must be honest."""
@@ -119,11 +127,9 @@ class World:
     async def get(self, path: str, *headers: str) -> Answer:
         """The answer to a GET that is no stream, on a connection of its own."""
         client = await self.connect()
-        try:
-            await client.send(request("GET", path, *headers))
-            return await client.answer()
-        finally:
-            await client.leave()
+        answer = await client.request(request("GET", path, *headers))
+        await client.leave()
+        return answer
 
     # -- what it says of itself ------------------------------------------------------------
 
@@ -143,9 +149,11 @@ class World:
 
     async def slots_are(self, active: int) -> None:
         """Return as soon as so many slots are taken."""
-        with trio.fail_after(PATIENCE):
-            while (await self.slots()).active != active:
-                await trio.sleep(0.005)
+
+        async def are() -> bool:
+            return (await self.slots()).active == active
+
+        await eventually(are)
 
     @property
     def open_calls(self) -> int:
@@ -181,9 +189,12 @@ class World:
     async def has_counted(self) -> None:
         """The metrics are what is expected, and move no further."""
         wanted = +self.expected
+
+        async def has() -> bool:
+            return _moved(await self.samples()) == wanted
+
         with trio.move_on_after(10):
-            while _moved(await self.samples()) != wanted:
-                await trio.sleep(0.01)
+            await eventually(has)
         samples = await self.samples()
         moved = _moved(samples)
         assert moved == wanted, f"it counted {dict(moved)}, not {dict(wanted)}"
@@ -208,22 +219,13 @@ def _moved(samples: Samples) -> Counter[str]:
 def _owed(answer: Answer) -> list[str]:
     """What an answer must be counted as (``decision 5``, ``decision 17``)."""
     outcome = outcome_of(answer)
-    if outcome == "whole":
-        return ["success"]
-    if outcome in _UNSEEN:
-        return []
-    if outcome in _TURNED_AWAY:
-        return [_TURNED_AWAY[outcome]]
+    if outcome in _COUNTED:
+        return _COUNTED[outcome]
+    if "x-provider" not in answer.headers:
+        return ["validation_error validation"]
+    kind = next((kind for kind, codes in _KINDS.items() if outcome in codes), "provider_error")
     stage = "streaming" if answer.status == 200 else "provider_call"
-    if outcome.endswith("_timeout") and outcome != "request_timeout":
-        return ["timeout", f"timeout_error {stage}"]
-    if outcome in {"malformed_chunk", "malformed_answer", "provider_frame_too_large"}:
-        return ["failure", f"serialization_error {stage}"]
-    if outcome.startswith("provider_"):
-        return ["failure", f"provider_error {stage}"]
-    if outcome == "stopping":
-        return ["failure", "connection_pool_exhausted streaming"]
-    return ["validation_error validation"]
+    return ["timeout" if kind == "timeout_error" else "failure", f"{kind} {stage}"]
 
 
 @asynccontextmanager
@@ -260,8 +262,8 @@ async def open_world(
                     yield world
                     await world.is_well()
                 finally:
-                    for client in world.clients:
-                        await trio.aclose_forcefully(client.stream)
+                    for each in world.sockets:
+                        each.close()
 
 
 def _config(
@@ -279,6 +281,15 @@ def _config(
             for name, provider in names.items()
         },
     )
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Return as soon as ``condition`` is true."""
+    with trio.fail_after(PATIENCE):
+        while True:
+            if await condition():
+                return
+            await trio.sleep(0.005)
 
 
 @contextmanager
@@ -320,6 +331,3 @@ def request(method: str, path: str, *headers: str) -> bytes:
     """The head of a request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: sluice", *headers]
     return "\r\n".join([*lines, "", ""]).encode()
-
-
-__all__ = ["Event", "World", "chat", "event_of", "events_of", "open_world", "post", "request"]
