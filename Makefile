@@ -30,12 +30,12 @@ lint: dev-environment ## style, and mistakes of asynchronous code
 type: dev-environment ## types
 	$(PY) -m mypy src tests
 
-deterministic: dev-environment ## the tests without real programs: under a minute
+deterministic: dev-environment ## the tests that are pure or on virtual time: under a minute
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest --quiet -m "not real" -n auto --maxprocesses 8 --dist worksteal
+	$(PY) -m coverage run -m pytest --quiet -m "not real and not loopback" -n auto --maxprocesses 8 --dist worksteal
 
-real: dev-environment programs npm ## the tests with nginx, Prometheus, Chromium, Node
-	$(PY) -m coverage run -m pytest --quiet -m real
+real: dev-environment programs npm ## the tests with sockets, nginx, Prometheus, Chromium, Node
+	$(PY) -m coverage run -m pytest --quiet -m "real or loopback"
 
 coverage: deterministic real
 	$(PY) -m coverage combine --quiet

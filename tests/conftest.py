@@ -1,0 +1,28 @@
+"""What all tests share: which of them are deterministic."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import pytest
+
+LOOPBACK = (
+    "tests/service/*",
+    "tests/http/test_server*",
+    "tests/http/test_edge*",
+    "tests/actors/upstream/*",
+    "tests/ops/test_simulator_server*",
+    "tests/ops/test_simulator_command*",
+    "tests/ops/test_bench_programs*",
+    "tests/test_layout*",
+    "tests/engine/test_types*",
+)
+"""Tests with real sockets, clocks or subprocesses. All others are pure or on virtual time."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark them, so that `make deterministic` leaves them out."""
+    for item in items:
+        path = PurePath(item.path).relative_to(config.rootpath)
+        if any(path.match(pattern) for pattern in LOOPBACK):
+            item.add_marker("loopback")
