@@ -22,7 +22,7 @@ from tests.service.operators_world import (
     PATIENCE,
     SEED,
     SHORT,
-    failed_with,
+    failed,
     is_refused,
     is_whole,
     request,
@@ -186,7 +186,7 @@ async def test_a_signal_drains_tells_those_that_do_not_end_and_exits_with_0(
     await streams.answered()
     for prompt, answer in streams.held.items():
         assert is_whole(answer, text_of(HELD, prompt, 20))
-    assert all(failed_with(answer, "stopping") for answer in streams.stalled.values())
+    assert all(failed(answer, "stopping") for answer in streams.stalled.values())
     assert await service.ends() == 0
     assert service.lines()[-1]["event"] == "stopped"
     assert await service.refuses_connections()
@@ -216,7 +216,7 @@ async def test_a_second_signal_ends_at_once_and_still_honestly(
     assert await service.ends() == 1
     await streams.answered()
     for answer in [*streams.held.values(), *streams.stalled.values()]:
-        assert failed_with(answer, "stopping")
+        assert failed(answer, "stopping")
     await simulator.wait(lambda now: now.open == 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -92,17 +92,24 @@ async def open_world(
     *,
     limit: int = 100,
     drain: float = 30.0,
-    timeouts: Timeouts | None = None,
+    models: Mapping[str, Timeouts] | None = None,
     options: Options | None = None,
 ) -> AsyncIterator[World]:
-    """Sluice in this process, in front of a simulator; its models are ``sim-*``."""
+    """Sluice in this process, in front of a simulator.
+
+    Its models are ``sim-*``, and those of ``models``, which have timeouts of their own.
+    """
+    timeouts = {"sim-*": Timeouts(), **(models or {})}
     with trio.fail_after(PATIENCE):
         async with open_simulator(seed=SEED, options=options) as simulator:
             config = Config(
                 server=ServerSettings(bind="127.0.0.1:0", drain=drain),
                 connections=ConnectionSettings(limit=limit),
                 providers={"simulator": ProviderSettings("simulator", simulator.base_url)},
-                models={"sim-*": ModelSettings("sim-*", "simulator", None, timeouts or Timeouts())},
+                models={
+                    name: ModelSettings(name, "simulator", timeouts=own)
+                    for name, own in timeouts.items()
+                },
             )
             listening = bind([config.server.bind], 4096)
             port = listening[0].getsockname()[1]
@@ -140,8 +147,9 @@ def events(body: bytes) -> list[Event]:
     """The events of a stream that has no comments in it."""
     found = []
     for block in body.decode().split("\n\n")[:-1]:
-        name, data = block.split("\n", 1)
-        found.append(Event(name.removeprefix("id: "), data.removeprefix("data: ")))
+        name, *lines = block.split("\n")
+        data = "\n".join(line.removeprefix("data:").removeprefix(" ") for line in lines)
+        found.append(Event(name.removeprefix("id: "), data))
     return found
 
 
@@ -182,16 +190,20 @@ def is_refused(answer: Answer, status: int, code: str) -> bool:
     )
 
 
-def failed_with(answer: Answer, code: str) -> bool:
-    """Whether a stream that had begun ended properly with one error, and no end marker."""
-    last = events(answer.body)[-1]
+def failed(answer: Answer, code: str | None = None) -> bool:
+    """Whether a stream that had begun ended properly with one error, and no end marker.
+
+    ``code``: the error's, if it is known. A text may well say ``[DONE]``; an event must not.
+    """
+    *before, last = events(answer.body)
+    found = msgspec.json.decode(last.data).get("error", {}).get("code")
     return (
         answer.status == 200
         and answer.complete
         and in_order(answer)
-        and answer.body.count(b'"error"') == 1
-        and b"[DONE]" not in answer.body
-        and msgspec.json.decode(last.data)["error"]["code"] == code
+        and found is not None
+        and code in {None, found}
+        and not any(each.data == "[DONE]" or '"error":' in each.data for each in before)
     )
 
 

@@ -18,7 +18,7 @@ from tests.service.operators_world import (
     PROVIDER,
     SHORT,
     World,
-    failed_with,
+    failed,
     is_refused,
     is_whole,
     never_back,
@@ -348,7 +348,7 @@ class Mixed:
         for prompt, answer in self.held.items():
             assert is_whole(answer, text_of(HELD, prompt, 20)), answer
         for answer in self.stalled.values():
-            assert failed_with(answer, "stopping"), answer
+            assert failed(answer, "stopping"), answer
         assert is_refused(self.silent["whole"], 503, "stopping")
 
 
