@@ -25,6 +25,7 @@ from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull, R
 
 from .connections import Acquire, Refused, Release
 from .failures import ClientLeft, ClientStalled, Failure, UpstreamFault
+from .flow import Flow
 from .metrics import Report
 from .openai import OpenAIProvider
 from .outcome import Ending, outcome_of, report_of
@@ -38,11 +39,15 @@ from .upstream_failures import (
     refused,
     stopped,
     too_large,
+    too_slow,
     wrong_content_type,
 )
 
 LAST_WORDS = 1.0
 """Seconds that a client has to take the error of a stream that is being ended."""
+
+ERROR_PATIENCE = 2.0
+"""Seconds for the body of a provider's error; its status says enough without."""
 
 WHOLE_BODY = 64 * 1024 * 1024
 """Bytes of a whole answer that are kept."""
@@ -155,19 +160,22 @@ async def _call(stream: Stream, provider: ProviderClient) -> Call:
     try:
         call = await provider.call(job.body, streamed=job.streamed, timeouts=job.model.timeouts)
     except UpstreamFault as fault:
-        raise broken(fault, streaming=stream.head_sent) from fault
+        raise broken(fault, streaming=False) from fault
     try:
         await stream.leave_company()
-        await _check_head(call, streamed=job.streamed)
+        await _check_head(call, provider, streamed=job.streamed)
     except BaseException:
         provider.done(call)
         raise
     return call
 
 
-async def _check_head(call: Call, *, streamed: bool) -> None:
+async def _check_head(call: Call, provider: ProviderClient, *, streamed: bool) -> None:
     if call.status != 200:
-        raise refused(call.status, call.retry_after, await call.read_error_body())
+        body = b""
+        with trio.move_on_after(ERROR_PATIENCE):
+            body = await call.read_error_body()
+        raise refused(call.status, call.retry_after, provider.without_secrets(body))
     wanted = "text/event-stream" if streamed else "application/json"
     if call.content_type != wanted:
         raise wrong_content_type()
@@ -192,15 +200,15 @@ async def _relay(stream: Stream, call: Call) -> None:
         if flow.client_left:
             raise ClientLeft
         if flow.failure is not None:
-            raise _placed(flow.failure, stream)
+            raise _placed(flow.failure, flow)
         if flow.pending and not flow.ended:
             await flow.flush()
     await flow.finish()
 
 
-def _placed(failure: Failure, stream: Stream) -> Failure:
-    """Until the client has a byte, it is the call that failed, however well it began."""
-    if not stream.head_sent:
+def _placed(failure: Failure, flow: Flow) -> Failure:
+    """Until the client has had an event, it is the call that failed, however well it began."""
+    if flow.first_chunk_at is None:
         failure.stage = "provider_call"
     return failure
 
@@ -211,7 +219,10 @@ async def _answer(stream: Stream, call: Call) -> None:
     room = WHOLE_BODY
     try:
         while not call.connection.complete:
-            parts.append(await call.connection.receive())
+            with trio.move_on_after(stream.job.model.timeouts.idle) as waiting:
+                parts.append(await call.connection.receive())
+            if waiting.cancelled_caught:
+                raise too_slow("idle", streaming=False)
             room -= len(parts[-1])
             if room < 0:
                 raise too_large()

@@ -224,7 +224,7 @@ class Stream:
         elif self._company is None:
             return
         elif now >= called_at + timeouts.first_chunk:
-            self.interrupt(too_slow("first_chunk", streaming=self.head_sent))
+            self.interrupt(too_slow("first_chunk"))
         elif now >= self._company.heartbeat_at:
             self._company.begin()
 

@@ -23,7 +23,7 @@ from structlog.testing import capture_logs
 from tests.http.edge_world import Answer, RawClient
 from tests.service.operators_world import Samples, total, until
 from tests.service.raw_provider import RawProvider, open_raw_provider
-from tests.service.telling import outcome_of
+from tests.service.telling import events_of, outcome_of
 
 from sluice.actors.connections import Count, SlotsInUse
 from sluice.actors.settings import (
@@ -155,6 +155,10 @@ class World:
 
         await eventually(are)
 
+    async def counted(self) -> Counter[str]:
+        """What the metrics counted, in the words of `expected`."""
+        return _moved(await self.samples())
+
     @property
     def open_calls(self) -> int:
         """Calls of providers that are under way."""
@@ -191,7 +195,7 @@ class World:
         wanted = +self.expected
 
         async def has() -> bool:
-            return _moved(await self.samples()) == wanted
+            return await self.counted() == wanted
 
         with trio.move_on_after(10):
             await eventually(has)
@@ -224,7 +228,8 @@ def _owed(answer: Answer) -> list[str]:
     if "x-provider" not in answer.headers:
         return ["validation_error validation"]
     kind = next((kind for kind, codes in _KINDS.items() if outcome in codes), "provider_error")
-    stage = "streaming" if answer.status == 200 else "provider_call"
+    begun = answer.status == 200 and len(events_of(answer)) > 1
+    stage = "streaming" if begun else "provider_call"
     return ["timeout" if kind == "timeout_error" else "failure", f"{kind} {stage}"]
 
 
