@@ -212,7 +212,12 @@ class Flow:
         if not (self._client.direct and self._pump.alive):
             await self._advance()
             return
-        self._move(trio.current_time())
+        now = trio.current_time()
+        if now >= self._called_at + self._timeouts.total:
+            # Said here too, because a slow client keeps the flow from ever being parked.
+            self.failure = too_slow("total", streaming=True)
+            return
+        self._move(now)
         if self.pending and not self._over:
             self._write(self.heard_at)
         if not (self._over or self.pending):
@@ -230,10 +235,11 @@ class Flow:
             except UpstreamFault as fault:
                 self.failure = broken(fault)
                 return
-            text = self.translate(data, trio.current_time())
+            if data:
+                text = self.translate(data, trio.current_time())
+                if text:
+                    self.pending = self._framed(text)
             self._check_end()
-            if text:
-                self.pending = self._framed(text)
         if scope.cancelled_caught:
             now = trio.current_time()
             self.failure = self.overdue(now)
@@ -248,7 +254,10 @@ class Flow:
         """Send what is pending. Raises `ClientLeft`, `ClientStalled`."""
         pending, self.pending = self.pending, b""
         before = trio.current_time()
-        await self._client.send(pending, self._timeouts.client_write)
+        with trio.move_on_at(self._called_at + self._timeouts.total) as waiting:
+            await self._client.send(pending, self._timeouts.client_write)
+        if waiting.cancelled_caught:
+            self.failure = too_slow("total", streaming=True)
         self.sent_at = trio.current_time()
         # While the client kept us waiting, the provider was not listened to.
         self.heard_at += self.sent_at - before
@@ -313,10 +322,11 @@ class Flow:
         except UpstreamFault as fault:
             self.failure = broken(fault)
             return
-        text = self.translate(data, now)
+        if data:  # framing alone, or half a TLS record, says nothing
+            text = self.translate(data, now)
+            if text:
+                self.pending = self._framed(text)
         self._check_end()
-        if text:
-            self.pending = self._framed(text)
 
     def _flush(self) -> None:
         self._write(self._pump.now)

@@ -7,7 +7,7 @@ that is what most of the field speaks. Both sides are pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -45,10 +45,14 @@ class Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
+ABSENT: Final[list[Choice]] = []
+"""The choices of a chunk that says nothing of choices: it is none. Never changed."""
+
+
 class Chunk(msgspec.Struct, gc=False):
     """One piece of an answer, as far as we read it."""
 
-    choices: list[Choice] = msgspec.field(default_factory=list)
+    choices: list[Choice] = msgspec.field(default_factory=lambda: ABSENT)
     usage: Any = msgspec.UNSET
     """An object; None where the provider wrote ``null``, UNSET where it wrote nothing."""
     error: Any = None

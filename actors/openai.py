@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from .failures import Failure
-from .formats import Chunk
+from .formats import ABSENT, Chunk
 
 
 class WholeAnswer(msgspec.Struct):
@@ -23,10 +23,16 @@ class _Unread(msgspec.Struct, gc=False):
     """A JSON object of which no field is kept."""
 
 
+class _UnreadChoice(msgspec.Struct, gc=False):
+    """A choice of which no more is known than that it is one."""
+
+    delta: _Unread | None = None
+
+
 class _Skimmed(msgspec.Struct, gc=False):
     """A chunk, without what it says."""
 
-    choices: list[_Unread] = msgspec.field(default_factory=list)
+    choices: list[_UnreadChoice]
     usage: Any = msgspec.UNSET
     error: Any = None
 
@@ -47,21 +53,24 @@ class OpenAIProvider:
     def read(self, data: bytes) -> Chunk | None:
         """The chunk in ``data``; None for ``[DONE]``, with or without blanks around it."""
         try:
+            _check_utf8(data)
             chunk = _chunk.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             _check_end(data, error)
             return None
         if chunk.error is not None:
             raise _told_in_band()
+        if chunk.choices is ABSENT:
+            raise malformed("chunk", "streaming")
         return chunk
 
     def skim(self, data: bytes) -> Chunk | None:
         """`read` at half its cost."""
         try:
+            _check_utf8(data)
             skimmed = _skimmed.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            _check_end(data, error)
-            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self.read(data)  # the end marker, an error told in-band, or garbage
         if skimmed.error is not None:
             raise _told_in_band()
         if skimmed.usage is msgspec.UNSET:
@@ -75,6 +84,12 @@ class OpenAIProvider:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise malformed("answer", "provider_call") from error
         return body
+
+
+def _check_utf8(data: bytes) -> None:
+    """Refuse what is no UTF-8: the decoder does not look into the fields that it skips."""
+    if not data.isascii():
+        data.decode()
 
 
 def _check_end(data: bytes, error: Exception) -> None:

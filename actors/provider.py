@@ -106,6 +106,7 @@ class ProviderClient:
     def __init__(self, settings: ProviderSettings, ref: Ref, shelf: Shelf) -> None:
         self.name = settings.name
         self._ref = ref
+        self._secret = settings.api_key.value.encode() if settings.api_key else b""
         self._shelf = shelf
         self._transport = Http1Transport(
             _Pool(shelf), context=lambda: client_context(settings.ca_file)
@@ -155,6 +156,10 @@ class ProviderClient:
             self._settle(connection)
         else:
             connection.close()
+
+    def without_secrets(self, body: bytes) -> bytes:
+        """``body``, or nothing if the provider repeats our key in it."""
+        return b"" if self._secret and self._secret in body else body
 
     def _settle(self, connection: UpstreamConnection) -> None:
         try:

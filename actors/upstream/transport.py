@@ -141,9 +141,15 @@ class Http1Transport(httpx2.AsyncBaseTransport):
         connection = await self._dial(origin, connect_timeout)
         return connection, await _send(connection, data, bodyless=bodyless)
 
+    def _new_context(self) -> ssl.SSLContext:
+        try:
+            return self._make_context()
+        except OSError as problem:  # an unreadable file; `ssl.SSLError` is one too
+            raise UpstreamFault("tls", f"the trusted certificates: {problem}") from problem
+
     async def _dial(self, origin: Origin, timeout: float | None) -> UpstreamConnection:
         if origin.secure and self._context is None:
-            self._context = self._make_context()
+            self._context = self._new_context()
         self.dials += 1
         return await dial(
             origin, self._context, self._connect_timeout if timeout is None else timeout

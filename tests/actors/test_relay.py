@@ -80,10 +80,11 @@ class FakeCall:
         self.content_type = "text/event-stream"
         self.retry_after: float | None = None
         self.error_body = b""
+        self.error_silence = 0.0
         self.done: list[bool] = []
 
     async def read_error_body(self) -> bytes:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.error_silence)
         return self.error_body
 
 
@@ -104,6 +105,9 @@ class FakeProvider:
         if self.fault is not None:
             raise self.fault
         return self.answer
+
+    def without_secrets(self, body: bytes) -> bytes:
+        return body
 
     def done(self, call: FakeCall, *, well: bool = False) -> None:
         call.done.append(well)
@@ -464,3 +468,69 @@ async def test_a_stream_that_ended_with_an_error_the_client_does_not_take_is_cut
         at.upstream.say(UpstreamFault("reset"))
         await at.stream.ended.wait()
         assert at.client.aborted
+
+
+async def test_total_ends_a_stream_although_its_client_takes_a_little_all_the_time(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with world(direct=direct) as at, trio.open_nursery() as nursery:
+        at.client.room = 0
+
+        async def talk() -> None:
+            while True:
+                at.upstream.say(event("a" * 1000))
+                at.client.make_room(20)
+                await trio.sleep(1)
+
+        nursery.start_soon(talk)
+        started = trio.current_time()
+        await at.live()
+        nursery.cancel_scope.cancel()
+        assert trio.current_time() - started == pytest.approx(TIMEOUTS.total, abs=3)
+        assert at.report.end == "total_timeout"
+        assert at.report.outcome == "timeout"
+
+
+async def test_an_error_whose_body_never_comes_is_told_by_its_status(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world() as at:
+        at.call.status = 429
+        at.call.error_silence = 1000
+        await at.live()
+        assert at.client.head is not None
+        assert at.client.head[0] == 429
+        assert at.report.duration < 5
+
+
+async def test_a_whole_answer_that_stops_in_the_middle_is_given_up_after_idle(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world(streamed=False) as at:
+        at.upstream.say(b'{"choi')
+        await at.live()
+        assert at.report.duration == pytest.approx(TIMEOUTS.idle, abs=1)
+        assert at.report.end == "idle_timeout"
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (b'event: error\ndata: {"message": "boom"}\n\n', "provider_error_in_stream"),
+        (b'data: {"detail": "rate limited"}\n\n', "malformed_chunk"),
+        (b'data: {"choices": [{"delta": {"content": "\xff\xfe"}}]}\n\n', "malformed_chunk"),
+        (b'data: {"choices": [{"delta": 5}]}\n\n', "malformed_chunk"),
+        (b'data: {"choices": null}\n\n', "malformed_chunk"),
+        (b'data: {"error": {"message": "boom"}}\n\n', "provider_error_in_stream"),
+    ],
+)
+@pytest.mark.parametrize("first", [b"", event("a")], ids=["at once", "after content"])
+async def test_what_is_no_chunk_is_an_error_and_never_followed_by_an_end_marker(
+    first: bytes, said: bytes, code: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with world() as at:
+        at.upstream.end(first + said + END)
+        await at.live()
+        assert at.report.end == code
+        assert at.report.outcome == "failure"
+        assert b"[DONE]" not in at.client.received

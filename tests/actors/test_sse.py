@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.actors.sse import HEARTBEAT, FrameTooLarge, SseDecoder, SseEvent, encode
+from sluice.actors.sse import ERROR, HEARTBEAT, FrameTooLarge, SseDecoder, SseEvent, encode
 
 
 def decode(data: bytes) -> list[SseEvent]:
@@ -260,6 +260,12 @@ def test_the_data_of_events_is_the_same_whichever_way_it_is_asked_for(
     whole, only_data = SseDecoder(), SseDecoder()
     for at in range(0, len(text), size):
         piece = text[at : at + size]
-        assert [event.data for event in whole.feed(piece)] == only_data.feed_data(piece)
+        said = [ERROR if event.event == b"error" else event.data for event in whole.feed(piece)]
+        assert said == only_data.feed_data(piece)
     assert whole.comments == only_data.comments
     assert whole.last_id == only_data.last_id
+
+
+def test_an_event_of_the_type_error_is_told_as_one_whatever_it_says() -> None:
+    said = SseDecoder().feed_data(b"data: a\n\nevent: error\ndata: {}\n\ndata: b\n\n")
+    assert said == [b"a", ERROR, b"b"]
