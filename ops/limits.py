@@ -14,6 +14,15 @@ def descriptors_for(streams: int) -> int:
     return 2 * streams + RESERVE
 
 
+def clients_within(connections: int, streams: int) -> int:
+    """How many of ``connections`` clients may be open, so that ``streams`` find their providers.
+
+    Without this bound idle clients could take the last descriptor, and no provider be called.
+    """
+    allowed = _count(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    return max(1, min(connections, allowed - streams - RESERVE))
+
+
 def raise_descriptors(needed: int) -> int:
     """Raise the soft limit, and if this process may, the hard one; returns what it is now.
 

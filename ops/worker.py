@@ -55,6 +55,7 @@ from sluice.http.edge_state import EdgeCounts
 from sluice.http.refusals import Refused
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 from sluice.ops.config import Config
+from sluice.ops.limits import clients_within
 from sluice.ops.logs import get_logger, request_line
 
 VERSION = metadata.version("sluice-sse")
@@ -281,7 +282,7 @@ def edge_settings(config: Config) -> EdgeSettings:
         body_timeout=limits.body_timeout,
         keepalive_timeout=limits.keepalive_timeout,
         client_write=config.timeouts.client_write,
-        max_connections=limits.connections,
+        max_connections=clients_within(limits.connections, config.connections.limit),
         drain=server.drain,
         certfile=server.tls_cert,
         keyfile=server.tls_key,

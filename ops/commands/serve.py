@@ -8,7 +8,7 @@ import sys
 
 from sluice.ops import logs
 from sluice.ops.config import Config
-from sluice.ops.limits import descriptors_for, raise_descriptors
+from sluice.ops.limits import clients_within, descriptors_for, raise_descriptors
 
 from .configured import EPILOG, add_config_argument, configuration
 
@@ -62,6 +62,14 @@ def _tell(config: Config) -> None:
             "too few file descriptors for [connections] limit: raise `ulimit -n`",
             needed=needed,
             allowed=allowed,
+        )
+    connections = config.server.limits.connections
+    room = clients_within(connections, config.connections.limit)
+    if room < connections:
+        log.warning(
+            "too few file descriptors for [server.limits] connections: raise `ulimit -n`",
+            wanted=connections,
+            room=room,
         )
 
 

@@ -48,3 +48,14 @@ def test_no_limit_is_more_than_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_stream_needs_two_descriptors() -> None:
     assert limits.descriptors_for(100) == 200 + limits.RESERVE
+
+
+@pytest.mark.parametrize(
+    ("soft", "clients"),
+    [(1024, 1024 - 100 - limits.RESERVE), (20_000, 10_000), (100, 1)],
+)
+def test_clients_leave_room_for_the_providers_of_the_streams(
+    monkeypatch: pytest.MonkeyPatch, soft: int, clients: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", Limits(soft, soft).get)
+    assert limits.clients_within(10_000, 100) == clients
