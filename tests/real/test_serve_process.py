@@ -216,7 +216,7 @@ async def test_a_second_signal_ends_at_once_and_still_honestly(
     assert await service.ends() == 1
     await streams.answered()
     for answer in [*streams.held.values(), *streams.stalled.values()]:
-        assert failed(answer, "stopping")
+        assert is_refused(answer, 503, "stopping") or failed(answer, "stopping")
     await simulator.wait(lambda now: now.open == 0)
 
 
@@ -249,20 +249,19 @@ async def test_a_drain_ends_with_the_last_stream(
     assert is_whole(answers["held"], text_of(HELD, "held", 20))
 
 
-async def test_what_is_killed_leaves_nothing_behind(
-    start: Start, simulator: Simulator, nursery: trio.Nursery
-) -> None:
+async def test_what_is_killed_leaves_nothing_behind(start: Start, simulator: Simulator) -> None:
     service = await start()
-    answers: dict[str, Answer] = {}
-    nursery.start_soon(service.ask, answers, HELD, "held")
-    await simulator.wait(lambda now: now.held == 1)
     assert service.children() == ""
-    service.process.kill()
-    assert await service.ends() == -signal.SIGKILL
-    await until(lambda: bool(answers))
-    assert not answers["held"].complete
+    async with await trio.open_tcp_stream("127.0.0.1", service.port) as stream:
+        client = RawClient(stream)
+        await client.send(request(HELD, "held"))
+        assert b"id: " in await client.more()
+        service.process.kill()
+        assert await service.ends() == -signal.SIGKILL
+        assert not (await client.rest()).endswith(b"0\r\n\r\n")
     assert await service.refuses_connections()
-    await simulator.wait(lambda now: now.open == 0)
+    with trio.fail_after(PATIENCE):
+        await simulator.wait(lambda now: now.open == 0)
 
 
 # -- the log -------------------------------------------------------------------------------------
