@@ -155,6 +155,7 @@ class Worker:
 
     def hurry(self) -> None:
         """End now: each stream with an honest error, all within `FORCE` seconds."""
+        self.state = "draining"
         self.streams.shut()
         self.streams.end_all(stopped())
         self.system.hurry(FORCE)
@@ -185,6 +186,8 @@ class Worker:
 async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIterator[Worker]:
     """Run the tree; ready when every actor is. Leaving it drains it, then stops it, right to left.
 
+    Left by an exception or a cancellation, it does not drain: each stream is told, and it ends.
+
     ``listening``: sockets to serve at, closed with it.
     """
     async with trio.open_nursery() as nursery:
@@ -196,9 +199,10 @@ async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIt
                 worker.serves(system)
                 try:
                     yield worker
-                finally:
-                    worker.state = "draining"
-                await worker.drain()
+                    await worker.drain()
+                except BaseException:
+                    worker.hurry()
+                    raise
         finally:
             for each in listening:
                 each.close()

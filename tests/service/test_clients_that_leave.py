@@ -13,7 +13,6 @@ from tests.service.raw_provider import HEAD, Caller, coded, said
 from tests.service.telling import outcome_of
 from tests.service.world import CHAT, HANGS, World, chat, open_world, post, request
 
-from sluice.actors.stream import Stream
 from sluice.ops.config import EdgeLimits
 
 BIG = "sim-ok?chunks=50000&chunk_size=20"
@@ -124,14 +123,10 @@ async def test_a_client_that_leaves_while_its_bytes_wait_for_it_frees_provider_a
     async with open_world() as world:
         client = await world.begin(BIG, receive_buffer=SMALL_BUFFER)
         await first_chunk(client)
-        await until(lambda: any(each.flow and each.flow.chunks for each in live(world)))
+        await until(lambda: any(each.flow and each.flow.chunks for each in world.live))
         await go(client, how)
         await provider_sees_it_gone(world)
         world.expected.update(["success", "left streaming"])
-
-
-def live(world: World) -> list[Stream]:
-    return list(world.worker.streams.live.values())
 
 
 @HOWS
@@ -187,8 +182,8 @@ async def test_a_client_that_stops_reading_a_whole_answer_loses_its_slot_too() -
     async with open_world(client_write=0.4) as world:
         big = BIG.replace("50000", "500000").replace("&chunk_size=20", "&chunk_size=2")
         client = await world.begin(big, stream=False, receive_buffer=SMALL_BUFFER)
-        await until(lambda: bool(world.worker.streams.live))
-        await until(lambda: not world.worker.streams.live)
+        await until(lambda: bool(world.live))
+        await until(lambda: not world.live)
         world.expected.update(["timeout", "timeout_error streaming", "before_first_chunk stalled"])
         await client.leave()
 
@@ -224,7 +219,7 @@ async def test_a_provider_is_not_read_faster_than_its_client_reads() -> None:
                 await world.get("/health")
                 await world.ask("sim-ok?chunks=200&delay=0.001")
         assert said_bytes < 32 * 1024 * 1024
-        (stream,) = world.worker.streams.live.values()
+        (stream,) = world.live
         assert stream.flow is not None
         assert len(stream.flow.pending) < 2 * 1024 * 1024
         await client.leave()
@@ -282,7 +277,7 @@ async def test_five_hundred_clients_that_leave_at_random_leave_nothing_behind() 
             for _ in range(500):
                 how = chance.choice(["closed", "half closed", "reset"])
                 nursery.start_soon(come_and_go, chance.choice(models), chance.uniform(0, 1.5), how)
-        await until(lambda: not world.worker.streams.live)
+        await until(lambda: not world.live)
         await until(lambda: world.edge().open == 0)
         await world.simulator.wait(lambda now: not now.open)
         assert (await world.slots()).active == world.open_calls == 0

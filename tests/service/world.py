@@ -33,6 +33,7 @@ from sluice.actors.settings import (
     Secret,
     Timeouts,
 )
+from sluice.actors.stream import Stream
 from sluice.engine import ActorStatistics
 from sluice.http.edge_state import EdgeStatistics
 from sluice.http.server import bind
@@ -66,17 +67,45 @@ _KINDS = {
 }
 
 
+class Running:
+    """The worker, in a task of its own, which may be told to end."""
+
+    def __init__(self) -> None:
+        self.worker: Worker
+        self.stop = trio.Event()
+        self.ended = trio.Event()
+        self.scope = trio.CancelScope()
+
+    async def run(
+        self,
+        config: Config,
+        listening: list[socket.socket],
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        with self.scope:
+            async with open_worker(config, listening) as self.worker:
+                task_status.started()
+                await self.stop.wait()
+        self.ended.set()
+
+
 class World:
     """The running service, and what it should have counted by now."""
 
     def __init__(
-        self, worker: Worker, simulator: Simulator, raw: RawProvider, port: int, silent: list[Any]
+        self,
+        running: Running,
+        simulator: Simulator,
+        raw: RawProvider,
+        port: int,
+        logged: list[Any],
     ) -> None:
-        self.worker = worker
+        self.running = running
+        self.worker = running.worker
         self.simulator = simulator
         self.raw = raw
         self.port = port
-        self.logged = silent
+        self.logged = logged
         self.sockets: list[trio.socket.SocketType] = []
         """Of clients, to be closed at the end."""
         self.expected: Counter[str] = Counter()
@@ -160,6 +189,11 @@ class World:
         return _moved(await self.samples())
 
     @property
+    def live(self) -> list[Stream]:
+        """The streams that live."""
+        return list(self.worker.streams.live.values())
+
+    @property
     def open_calls(self) -> int:
         """Calls of providers that are under way."""
         return sum(each.statistics().open_calls for each in self.worker.providers.values())
@@ -177,18 +211,31 @@ class World:
 
     # -- the end ---------------------------------------------------------------------------
 
+    @asynccontextmanager
+    async def ending(self, *, cancelled: bool = False) -> AsyncIterator[None]:
+        """Within the block the worker drains and ends, as on SIGTERM; after it, it has ended.
+
+        ``cancelled``: whoever opened it is cancelled, too.
+        """
+        self.running.stop.set()
+        if cancelled:
+            self.running.scope.cancel()
+        yield
+        await self.running.ended.wait()
+
     async def is_well(self) -> None:
         """The service is up, has nothing left, and counted what happened."""
         with trio.fail_after(PATIENCE):
-            await until(lambda: not self.worker.streams.live)
+            await until(lambda: not self.live)
             await self.simulator.wait(lambda now: not now.open)
-            await self.slots_are(0)
-            assert self.open_calls == 0
-            assert (await self.get("/health/live")).status == 200
-            await self.has_counted()
+            if not self.running.stop.is_set():
+                await self.slots_are(0)
+                assert (await self.get("/health/live")).status == 200
+                await self.has_counted()
+        assert self.open_calls == 0
         assert self.faults_are_expected or not self.errors(), self.errors()
         assert not self.worker.system.crash_reports
-        assert self.edge().crashed == 0
+        assert self.running.stop.is_set() or self.edge().crashed == 0
 
     async def has_counted(self) -> None:
         """The metrics are what is expected, and move no further."""
@@ -261,14 +308,17 @@ async def open_world(
             config = _config(urls, Timeouts(**timeouts), limit, drain, edge or EdgeLimits())
             listening = bind([config.server.bind], 4096)
             port = listening[0].getsockname()[1]
-            async with open_worker(config, listening) as worker:
-                world = World(worker, simulator, raw, port, logged)
+            async with trio.open_nursery() as nursery:
+                running = Running()
+                await nursery.start(running.run, config, listening)
+                world = World(running, simulator, raw, port, logged)
                 try:
                     yield world
                     await world.is_well()
                 finally:
                     for each in world.sockets:
                         each.close()
+                running.stop.set()
 
 
 def _config(
