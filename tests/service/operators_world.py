@@ -184,8 +184,9 @@ def is_whole(answer: Answer, text: str) -> bool:
 def is_refused(answer: Answer, status: int, code: str) -> bool:
     """Whether it is an error of ours, before the first byte, that says when to come back."""
     return (
-        (answer.status, answer.code) == (status, code)
+        answer.status == status
         and answer.complete
+        and answer.code == code
         and "retry-after" in answer.headers
     )
 
