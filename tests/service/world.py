@@ -76,7 +76,7 @@ class Running:
         self.ended = trio.Event()
         self.scope = trio.CancelScope()
 
-    async def run(
+    async def run(  # noqa: ASYNC114 -- started in no context manager
         self,
         config: Config,
         listening: list[socket.socket],
