@@ -54,7 +54,6 @@ GOOD = {
     "sim-ok?chunks=4": 4,
     "sim-ok?chunks=30&write_each=1": 30,
     "sim-ok?chunks=3&chunk_size=1&delay=0.01": 3,
-    "sim-trickle?chunks=3": 3,
     "sim-crlf?chunks=5": 5,
     "sim-cr?chunks=5": 5,
     "sim-comments?chunks=5": 5,

@@ -353,7 +353,7 @@ class Mixed:
 
 
 async def test_restarting_the_streams_drains_them() -> None:
-    async with open_world(drain=2.0) as world, trio.open_nursery() as nursery:
+    async with open_world(drain=1.0) as world, trio.open_nursery() as nursery:
         mixed = Mixed(world, nursery)
         await mixed.under_way()
         async with trio.open_nursery() as operator:
@@ -367,7 +367,7 @@ async def test_restarting_the_streams_drains_them() -> None:
 
 
 async def test_restarting_the_edge_drains_it_and_refuses_no_connection() -> None:
-    async with open_world(drain=2.0) as world, trio.open_nursery() as nursery:
+    async with open_world(drain=1.0) as world, trio.open_nursery() as nursery:
         mixed = Mixed(world, nursery)
         await mixed.under_way()
         idle = await world.connect()
