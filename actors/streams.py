@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 import trio
 
-from sluice.engine import Actor, Context, Mailbox
+from sluice.engine import Actor, ActorError, Context, Mailbox
 
 from .client import Client
 from .failures import Failure
@@ -33,7 +34,6 @@ from .relay import LAST_WORDS, live
 from .reports import RequestReport
 from .scan import Scan
 from .stream import Job, Services, Stream
-from .telling import mention
 from .upstream_failures import stopped
 
 TELL_CHUNKS = 1.0
@@ -142,6 +142,8 @@ class Streams(Actor):
         self._drain = drain
         self._log = log
         self._on_fault = on_fault
+        self._owed: Counter[str] = Counter()
+        """Chunks by provider that the metrics have not heard of."""
 
     async def on_start(self) -> None:
         """Begin to take streams."""
@@ -175,9 +177,12 @@ class Streams(Actor):
     async def _tell_chunks(self) -> None:
         while True:
             await trio.sleep(TELL_CHUNKS)
-            counts = self._untold()
-            if counts:
-                mention(self.context.ref("metrics"), ChunksStreamed(dict(counts)))
+            self._owed += self._untold()
+            if self._owed:
+                # Asked, not told: what nobody counts just now is owed, not lost.
+                with suppress(ActorError):
+                    await self.context.ref("metrics").ask(ChunksStreamed(dict(self._owed)))
+                    self._owed.clear()
 
     def _untold(self) -> Counter[str]:
         """Chunks by provider, told by this. A function: a loop would keep its last stream."""
