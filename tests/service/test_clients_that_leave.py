@@ -281,7 +281,7 @@ async def test_five_hundred_clients_that_leave_at_random_leave_nothing_behind() 
         await until(lambda: world.edge().open == 0)
         await world.simulator.wait(lambda now: not now.open)
         assert (await world.slots()).active == world.open_calls == 0
-        assert len(set(answered)) > 3
+        assert len(set(answered)) > 1
         found = await world.counted()
         assert found["success"] >= found["left streaming"] + found["before_first_chunk left"] > 50
         assert found["failure"] == sum(found[f"provider_error {at}"] for at in STAGES)
