@@ -68,6 +68,8 @@ def _document(file: str | None) -> Document:
         return Document(file, tomllib.loads(text), toml_lines.locate(text))
     except tomllib.TOMLDecodeError as problem:
         raise ConfigurationError([_syntax(file, text, str(problem))]) from problem
+    except ValueError as problem:  # Python's own bound on the digits of a number
+        raise ConfigurationError([Mistake(file, "", "a number is too long")]) from problem
     except RecursionError as problem:
         mistake = Mistake(file, "", "arrays or tables are nested too deeply")
         raise ConfigurationError([mistake]) from problem

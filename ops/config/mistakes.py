@@ -56,8 +56,10 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         text = f'"{value}"'
         return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}..."'
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return "a number beyond 64 bits"
     if isinstance(value, int | float):
-        return str(value)[:_SHOWN]
+        return str(value)
     return a_kind(value)
 
 

@@ -6,7 +6,6 @@ environment a value comes as text; `Rule.decode` makes of it what the file would
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from sluice.actors.settings import Secret
 from .mistakes import Refused, a_kind, shown
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
-_SIZE: Final = re.compile(r"([0-9]+) ?(B|kB|MB|GB|KiB|MiB|GiB)?")
+_SIZE: Final = re.compile(r"([0-9]{1,15}) ?(B|kB|MB|GB|KiB|MiB|GiB)?")
 _SIZE_UNITS: Final = {
     None: 1,
     "B": 1,
@@ -101,7 +100,7 @@ def number(least: float, most: float, what: str = "", *, above: bool = False) ->
     def read(value: object, _: Context) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise Refused(f"{shown(value)} is not a number")
-        if not math.isfinite(value) or not least <= value <= most or (above and value == least):
+        if not least <= value <= most or (above and value == least):  # not a number: neither
             raise Refused(f"{shown(value)} is out of range")
         return float(value)
 
@@ -160,11 +159,13 @@ def size(least: int, most: int) -> Rule:
     """Bytes, as a number or with a unit."""
 
     def read(value: object, _: Context) -> int:
-        written = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-        found = _SIZE.fullmatch(_text(written))
-        if found is None:
-            raise Refused(f"{shown(value)} is not a size")
-        count = int(found[1]) * _SIZE_UNITS[found[2]] if len(found[1]) < 16 else most + 1
+        if isinstance(value, int) and not isinstance(value, bool):
+            count = value
+        else:
+            found = _SIZE.fullmatch(_text(value))
+            if found is None:
+                raise Refused(f"{shown(value)} is not a size")
+            count = int(found[1]) * _SIZE_UNITS[found[2]]
         if not least <= count <= most:
             raise Refused(f"{shown(value)} is out of range")
         return count
@@ -177,7 +178,7 @@ def rate(window: str) -> Rule:
     """``100/minute``; a bare number counts in ``window``, as in the seed's runbook."""
 
     def read(value: object, _: Context) -> tuple[int, str]:
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**12:
             value = f"{value}/{window}"
         found = _RATE.fullmatch(_text(value))
         if found is None:

@@ -51,11 +51,13 @@ def _workers() -> Rule:
     """One process in this version; the contract's larger numbers come later."""
 
     def read(value: object, _: Context) -> int | str:
-        if value == "auto" or (not isinstance(value, bool) and value in {0, 1}):
-            return "auto" if value == "auto" else int(str(value))
-        if isinstance(value, int) and value > 1:
-            raise Refused(f"{value} processes are not in this version, which runs in one")
-        raise Refused(f"{shown(value)} is not a number of workers")
+        if value == "auto":
+            return "auto"
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise Refused(f"{shown(value)} is not a number of workers")
+        if value > 1:
+            raise Refused(f"{shown(value)} processes are not in this version, which runs in one")
+        return value
 
     return Rule('"auto", 0 or 1 (all mean one process)', read, whole(0, 1).decode)
 
@@ -64,7 +66,7 @@ def _name(what: str, pattern_allowed: str, extra: str) -> Rule:
     """A name that becomes a label of metrics, where ``other`` is taken (``decision 7``)."""
 
     def read(value: object, _: Context) -> str:
-        name = str(value)
+        name = value if isinstance(value, str) else ""
         plain = name.removesuffix("*") if "*" in extra else name
         if name == "other":
             raise Refused('"other" is what the metrics call all that is not configured')
