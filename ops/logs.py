@@ -104,6 +104,10 @@ class Log:
         if self._info:
             self._pipe.put(_encode(line_of(report)) + b"\n")
 
+    def tell(self, event: str, **told: object) -> None:
+        """One warning whatever the level: for what an operator must not miss."""
+        self.put(prepare(None, "", {"level": "warning", "event": event, **told}))
+
     def put(self, event: Mapping[str, Any]) -> None:
         """One line of redacted ``event``. Never raises."""
         try:

@@ -43,22 +43,23 @@ def run(arguments: argparse.Namespace) -> int:
     if config is None:
         return 1
     serve = importlib.import_module("sluice.ops.serve")  # not before mistakes are told
-    with logs.open_log(sys.stderr.fileno(), config.server.log_level, secrets=_secrets(config)):
-        _tell(config)
+    with logs.open_log(
+        sys.stderr.fileno(), config.server.log_level, secrets=_secrets(config)
+    ) as log:
+        _tell(config, log)
         code: int = serve.main(config)
         return code
 
 
-def _tell(config: Config) -> None:
+def _tell(config: Config, log: logs.Log) -> None:
     """One warning for all that the operator should know; one more if descriptors are short."""
-    log = logs.get_logger("sluice.config")
     if config.notices:
-        log.warning("configuration", notices=[str(notice) for notice in config.notices])
+        log.tell("configuration", notices=[str(notice) for notice in config.notices])
     needed = descriptors_for(config.connections.limit)
     idle = sum(provider.max_idle for provider in config.providers.values())
     allowed = raise_descriptors(needed + config.server.limits.connections + idle)
     if allowed < needed:
-        log.warning(
+        log.tell(
             "too few file descriptors for [connections] limit: raise `ulimit -n`",
             needed=needed,
             allowed=allowed,
@@ -66,7 +67,7 @@ def _tell(config: Config) -> None:
     connections = config.server.limits.connections
     room = clients_within(connections, config.connections.limit)
     if room < connections:
-        log.warning(
+        log.tell(
             "too few file descriptors for [server.limits] connections: raise `ulimit -n`",
             wanted=connections,
             room=room,

@@ -217,6 +217,8 @@ def path(what: str, *, exists: bool) -> Rule:
 
 
 def _path(written: str, context: Context) -> Path:
+    if not written.isprintable():
+        raise Refused("the path holds a control character")
     try:
         return context.folder / Path(written).expanduser()
     except RuntimeError as problem:

@@ -20,6 +20,7 @@ api_key = "env:KEY"
 provider = "local"
 upstream_model = "llama-4"
 """
+LIMITS = '[limits]\nip = "1/second"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +128,7 @@ def test_check_tells_every_mistake_and_fails(capsys: Captured) -> None:
 
 
 def test_check_of_a_good_file_says_so_with_a_summary(capsys: Captured) -> None:
-    Path("good.toml").write_text(FILE + '[limits]\nip = "1/second"\n')
+    Path("good.toml").write_text(FILE + LIMITS)
     assert cli.main(["check", "--config", "good.toml"]) == cli.OK
     told = capsys.readouterr()
     assert told.err == ""
@@ -204,12 +205,20 @@ def test_serve_does_not_start_with_a_mistake(served: list[Config], capsys: Captu
 
 
 def test_serve_warns_once_of_all_that_has_no_effect(served: list[Config], capfd: Captured) -> None:
-    Path("sluice.toml").write_text(FILE + '[limits]\nip = "1/second"\n[cache]\nttl = 5\n')
+    Path("sluice.toml").write_text(FILE + LIMITS + "[cache]\nttl = 5\n")
     cli.main(["serve"])
     (line,) = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert (line["level"], line["event"]) == ("warning", "configuration")
     assert any("REQUESTS ARE NOT LIMITED" in notice for notice in line["notices"])
     assert any("nothing is cached" in notice for notice in line["notices"])
+
+
+def test_no_log_level_hides_that_warning(served: list[Config], capfd: Captured) -> None:
+    Path("sluice.toml").write_text(
+        FILE.replace("[server]", '[server]\nlog_level = "error"') + LIMITS
+    )
+    cli.main(["serve"])
+    assert "REQUESTS ARE NOT LIMITED" in capfd.readouterr().err
 
 
 def test_serve_says_when_descriptors_are_short(
