@@ -11,6 +11,7 @@ Whoever leaves `open_world` without an exception has shown, besides what the tes
 from __future__ import annotations
 
 import socket
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -63,8 +64,21 @@ _COUNTED: dict[str, list[str]] = {
 """What answers count as, by their outcome, whatever provider they came from."""
 _KINDS = {
     "timeout_error": {"connect_timeout", "first_chunk_timeout", "idle_timeout", "total_timeout"},
-    "serialization_error": {"malformed_chunk", "malformed_answer", "provider_frame_too_large"},
+    "serialization_error": {
+        "malformed_chunk",
+        "malformed_answer",
+        "provider_frame_too_large",
+        "internal_error",
+    },
 }
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """Paths of PEM files: a chain, its key, and who is trusted for it by whom it is shown to."""
+
+    chain: str
+    key: str
+    authority: str | None
 
 
 class Running:
@@ -106,6 +120,8 @@ class World:
         self.raw = raw
         self.port = port
         self.logged = logged
+        self.trust: ssl.SSLContext | None = None
+        """What clients speak TLS by, if they do."""
         self.sockets: list[trio.socket.SocketType] = []
         """Of clients, to be closed at the end."""
         self.expected: Counter[str] = Counter()
@@ -122,7 +138,12 @@ class World:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sockets.append(sock)
         await sock.connect(("127.0.0.1", self.port))
-        return RawClient(trio.SocketStream(sock))
+        stream = trio.SocketStream(sock)
+        if self.trust is None:
+            return RawClient(stream)
+        return RawClient(
+            trio.SSLStream(stream, self.trust, server_hostname="localhost", https_compatible=True)
+        )
 
     async def begin(
         self, model: str, prompt: str = "hello", *, receive_buffer: int | None = None, **fields: Any
@@ -287,16 +308,24 @@ async def open_world(
     drain: float = 30.0,
     edge: EdgeLimits | None = None,
     options: Options | None = None,
+    provider_tls: Certificate | None = None,
+    client_tls: Certificate | None = None,
     **timeouts: float,
 ) -> AsyncIterator[World]:
     """Sluice in this process; see the module's first lines.
 
     Its models: ``sim-*``, the simulator's; ``raw``, a provider that the test writes itself;
-    ``nobody``, where nobody listens; ``deaf``, which accepts no connection.
+    ``nobody``, where nobody listens; ``deaf``, which accepts no connection. ``provider_tls``:
+    the simulator speaks TLS; ``client_tls``: the service does. Other words are `Timeouts`.
     """
     with trio.fail_after(PATIENCE), capture_logs() as logged, nobody() as gone, deaf() as unheard:
         async with (
-            open_simulator(seed=7, options=options, api_key=KEY) as simulator,
+            open_simulator(
+                seed=7,
+                options=options,
+                api_key=KEY,
+                certificate=_files(provider_tls),
+            ) as simulator,
             open_raw_provider() as raw,
         ):
             urls = {
@@ -305,13 +334,21 @@ async def open_world(
                 "nobody": f"http://127.0.0.1:{gone}/v1",
                 "deaf": f"http://127.0.0.1:{unheard}/v1",
             }
-            config = _config(urls, Timeouts(**timeouts), limit, drain, edge or EdgeLimits())
+            config = Config(
+                server=_server(drain, edge or EdgeLimits(), client_tls),
+                connections=ConnectionSettings(limit=limit),
+                timeouts=Timeouts(**timeouts),
+                providers=_providers(urls, provider_tls),
+                models=_models(Timeouts(**timeouts)),
+            )
             listening = bind([config.server.bind], 4096)
             port = listening[0].getsockname()[1]
             async with trio.open_nursery() as nursery:
                 running = Running()
                 await nursery.start(running.run, config, listening)
                 world = World(running, simulator, raw, port, logged)
+                if client_tls is not None:
+                    world.trust = ssl.create_default_context(cafile=client_tls.authority)
                 try:
                     yield world
                     await world.is_well()
@@ -321,21 +358,30 @@ async def open_world(
                 running.stop.set()
 
 
-def _config(
-    urls: dict[str, str], timeouts: Timeouts, limit: int, drain: float, edge: EdgeLimits
-) -> Config:
-    key = Secret(KEY)
-    names = {"sim-*": "simulator", "raw": "raw", "nobody": "nobody", "deaf": "deaf"}
-    return Config(
-        server=ServerSettings(bind="127.0.0.1:0", drain=drain, limits=edge),
-        connections=ConnectionSettings(limit=limit),
-        timeouts=timeouts,
-        providers={name: ProviderSettings(name, url, api_key=key) for name, url in urls.items()},
-        models={
-            name: ModelSettings(name, provider, timeouts=timeouts)
-            for name, provider in names.items()
-        },
+def _files(tls: Certificate | None) -> tuple[str, str] | None:
+    return None if tls is None else (tls.chain, tls.key)
+
+
+def _server(drain: float, limits: EdgeLimits, tls: Certificate | None) -> ServerSettings:
+    chain, key = _files(tls) or (None, None)
+    return ServerSettings(
+        bind="127.0.0.1:0", drain=drain, limits=limits, tls_cert=chain, tls_key=key
     )
+
+
+def _providers(urls: dict[str, str], tls: Certificate | None) -> dict[str, ProviderSettings]:
+    authority = None if tls is None else tls.authority
+    return {
+        name: ProviderSettings(name, url, api_key=Secret(KEY), ca_file=authority)
+        for name, url in urls.items()
+    }
+
+
+def _models(timeouts: Timeouts) -> dict[str, ModelSettings]:
+    served = {"sim-*": "simulator", "raw": "raw", "nobody": "nobody", "deaf": "deaf"}
+    return {
+        name: ModelSettings(name, provider, timeouts=timeouts) for name, provider in served.items()
+    }
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
