@@ -17,12 +17,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 import msgspec
 import trio
 
-from sluice.engine import Actor, ActorError, Context, Mailbox
+from sluice.engine import Actor, ActorError, Context, Mailbox, Ref
 
 from .client import Client
 from .failures import Failure
@@ -58,6 +57,8 @@ class StreamService:
     def __init__(self) -> None:
         self._services: Services | None = None
         self.live: dict[str, Stream] = {}
+        self._owed: Counter[str] = Counter()
+        """Chunks by provider that the metrics have not heard of."""
 
     @property
     def accepting(self) -> bool:
@@ -81,6 +82,28 @@ class StreamService:
     def held(self) -> tuple[str, ...]:
         """The streams that hold a slot."""
         return tuple(each.id for each in self.live.values() if each.holds_slot)
+
+    async def tell_chunks(self, metrics: Ref) -> None:
+        """Have the chunks counted that streams under way delivered since the last time.
+
+        Asked, not told: what nobody counts just now is owed, not lost.
+        """
+        told, self._owed = self._owed + self._untold(), Counter()
+        if told:
+            try:
+                await metrics.ask(ChunksStreamed(dict(told)))
+            except ActorError:
+                self._owed += told
+
+    def _untold(self) -> Counter[str]:
+        """Chunks by provider, told by this. A function: a loop would keep its last stream."""
+        counts: Counter[str] = Counter()
+        for stream in self.live.values():
+            flow = stream.flow
+            if flow is not None and flow.chunks > flow.told_chunks:
+                counts[stream.job.model.provider] += flow.chunks - flow.told_chunks
+                flow.told_chunks = flow.chunks
+        return counts
 
     async def _until_empty(self) -> None:
         while self.live:
@@ -142,8 +165,6 @@ class Streams(Actor):
         self._drain = drain
         self._log = log
         self._on_fault = on_fault
-        self._owed: Counter[str] = Counter()
-        """Chunks by provider that the metrics have not heard of."""
 
     async def on_start(self) -> None:
         """Begin to take streams."""
@@ -167,6 +188,7 @@ class Streams(Actor):
     async def on_stop(self) -> None:
         """Drain: wait for the streams that run, then end what is left of them honestly."""
         await self._service.drain(self._drain)
+        await self._service.tell_chunks(self.context.ref("metrics"))
 
     def statistics(self) -> StreamsStatistics:
         """A snapshot."""
@@ -177,19 +199,4 @@ class Streams(Actor):
     async def _tell_chunks(self) -> None:
         while True:
             await trio.sleep(TELL_CHUNKS)
-            self._owed += self._untold()
-            if self._owed:
-                # Asked, not told: what nobody counts just now is owed, not lost.
-                with suppress(ActorError):
-                    await self.context.ref("metrics").ask(ChunksStreamed(dict(self._owed)))
-                    self._owed.clear()
-
-    def _untold(self) -> Counter[str]:
-        """Chunks by provider, told by this. A function: a loop would keep its last stream."""
-        counts: Counter[str] = Counter()
-        for stream in self._service.live.values():
-            flow = stream.flow
-            if flow is not None and flow.chunks > flow.told_chunks:
-                counts[stream.job.model.provider] += flow.chunks - flow.told_chunks
-                flow.told_chunks = flow.chunks
-        return counts
+            await self._service.tell_chunks(self.context.ref("metrics"))
