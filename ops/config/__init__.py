@@ -3,8 +3,8 @@
 `load` gives a `Config` or raises a `ConfigurationError` with every mistake, each with its
 line (or its variable), its key and what is allowed. The parts: `toml_lines` (which key
 stands on which line), `environment` (which variable means which key), `schema` (every key
-and its rule), `rules` and `addresses` (what a value may be), `reading` (the walk along the
-schema), `crosscheck` (what concerns several keys), `sections` (the result).
+and its rule), `rules`, `addresses` and `pem` (what a value may be), `reading` (the walk along
+the schema), `crosscheck` (what concerns several keys), `sections` (the result).
 """
 
 from __future__ import annotations

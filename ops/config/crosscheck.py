@@ -10,6 +10,7 @@ from sluice.actors.settings import ConnectionSettings
 
 from .addresses import is_loopback
 from .mistakes import Mistake, Notice, dotted, suggestion
+from .pem import UNENCRYPTED_KEY, refused_key
 from .places import Places
 from .schema import HARMLESS, WITHOUT_EFFECT
 from .toml_lines import Path
@@ -21,7 +22,13 @@ Entries = Mapping[str, Mapping[str, object]]
 def crosscheck(values: Values, tree: Values, places: Places) -> tuple[list[Mistake], list[Notice]]:
     """Mistakes and notices of the valid ``values``; ``tree`` is what was written."""
     check = _Check(values, tree, places)
-    return [*check.unknown_names(), *check.halves_of_tls(), *check.narrow_door()], [
+    mistakes = (
+        *check.unknown_names(),
+        *check.halves_of_tls(),
+        *check.foreign_key(),
+        *check.narrow_door(),
+    )
+    return list(mistakes), [
         *check.without_effect(),
         *check.keys_in_clear(),
         *check.open_doors(),
@@ -73,6 +80,15 @@ class _Check:
             (other,) = pair - have
             path = ("server", *have)
             yield self._mistake(path, f"{other} is missing beside it", "both, or neither")
+
+    def foreign_key(self) -> Iterator[Mistake]:
+        """A certificate and a key, each good by itself, that TLS cannot serve with."""
+        cert, key = self._server.get("tls_cert"), self._server.get("tls_key")
+        if isinstance(cert, str) and isinstance(key, str):
+            problem = refused_key(cert, key)
+            if problem is not None:
+                allowed = f"{UNENCRYPTED_KEY}, of the first certificate in tls_cert"
+                yield self._mistake(("server", "tls_key"), problem, allowed)
 
     def narrow_door(self) -> Iterator[Mistake]:
         """Fewer connections at the edge than streams in it."""

@@ -125,7 +125,8 @@ def flag() -> Rule:
     return Rule("true or false", read, _boolean)
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """``value``, if it is a printable text that is not blank."""
     if not isinstance(value, str):
         raise Refused(f"{shown(value)} is {a_kind(value)}, not a text in quotes")
     if not value.strip():
@@ -137,7 +138,7 @@ def _text(value: object) -> str:
 
 def text(what: str) -> Rule:
     """Any printable text that is not blank."""
-    return Rule(what, lambda value, _: _text(value))
+    return Rule(what, lambda value, _: text_of(value))
 
 
 def choice(*words: str, not_yet: Mapping[str, str] | None = None) -> Rule:
@@ -145,7 +146,7 @@ def choice(*words: str, not_yet: Mapping[str, str] | None = None) -> Rule:
     later = not_yet or {}
 
     def read(value: object, _: Context) -> str:
-        word = _text(value)
+        word = text_of(value)
         if word in later:
             raise Refused(f"{shown(value)} {later[word]}")
         if word not in words:
@@ -162,7 +163,7 @@ def size(least: int, most: int) -> Rule:
         if isinstance(value, int) and not isinstance(value, bool):
             count = value
         else:
-            found = _SIZE.fullmatch(_text(value))
+            found = _SIZE.fullmatch(text_of(value))
             if found is None:
                 raise Refused(f"{shown(value)} is not a size")
             count = int(found[1]) * _SIZE_UNITS[found[2]]
@@ -180,7 +181,7 @@ def rate(window: str) -> Rule:
     def read(value: object, _: Context) -> tuple[int, str]:
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**12:
             value = f"{value}/{window}"
-        found = _RATE.fullmatch(_text(value))
+        found = _RATE.fullmatch(text_of(value))
         if found is None:
             raise Refused(f"{shown(value)} is not a rate")
         if int(found[1]) < 1:
@@ -204,19 +205,13 @@ def items(rule: Rule) -> Rule:
     return Rule(f"an array, each item {rule.allowed}", read, _list)
 
 
-def path(what: str, *, exists: bool) -> Rule:
-    """A path; ``~`` is the home folder, and a relative one starts at the file's folder."""
-
-    def read(value: object, context: Context) -> str:
-        found = _path(_text(value), context)
-        if exists and not found.is_file():
-            raise Refused(f"{shown(value)} is not a file that can be read")
-        return str(found)
-
-    return Rule(what, read)
+def path(what: str) -> Rule:
+    """A path, of something that need not be there."""
+    return Rule(what, lambda value, context: str(resolved(text_of(value), context)))
 
 
-def _path(written: str, context: Context) -> Path:
+def resolved(written: str, context: Context) -> Path:
+    """``~`` is the home folder, and a relative path starts at the configuration's folder."""
     if not written.isprintable():
         raise Refused("the path holds a control character")
     try:
@@ -263,7 +258,7 @@ def _secret_of_variable(name: str, context: Context) -> str:
 
 
 def _secret_of_file(name: str, context: Context) -> str:
-    place = _path(name, context)
+    place = resolved(name, context)
     try:
         with place.open("rb") as file:
             content = file.read(_SECRET_BYTES + 1)

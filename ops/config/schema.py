@@ -11,6 +11,7 @@ import msgspec
 
 from .addresses import base_url, bind, origin, store_url
 from .mistakes import Refused, shown
+from .pem import certificates, private_key
 from .rules import (
     Context,
     Rule,
@@ -113,11 +114,11 @@ _SERVER: Final = Table(
     {
         "bind": bind(),
         "workers": _workers(),
-        "data_dir": path("the path of a folder", exists=False),
+        "data_dir": path("the path of a folder"),
         "drain": number(0, 86_400, "seconds"),
         "http1": choice("sluice", "hypercorn"),
-        "tls_cert": path("the path of a PEM file with the certificate chain", exists=True),
-        "tls_key": path("the path of a PEM file with the private key", exists=True),
+        "tls_cert": certificates("the path of a PEM file with the certificate chain"),
+        "tls_key": private_key(),
         "log_level": choice("debug", "info", "warning", "error"),
         "limits": _EDGE_LIMITS,
     }
@@ -128,7 +129,7 @@ _PROVIDER: Final = Table(
         "format": _FORMAT,
         "base_url": base_url(),
         "api_key": secret(),
-        "ca_file": path("the path of a PEM file with certificates", exists=True),
+        "ca_file": certificates("the path of a PEM file with certificates"),
         "max_idle": whole(0, 100_000, "connections"),
         "keepalive": seconds(),
     },
