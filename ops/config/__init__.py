@@ -4,7 +4,8 @@
 line (or its variable), its key and what is allowed. The parts: `toml_lines` (which key
 stands on which line), `environment` (which variable means which key), `schema` (every key
 and its rule), `rules`, `addresses` and `pem` (what a value may be), `reading` (the walk along
-the schema), `crosscheck` (what concerns several keys), `sections` (the result).
+the schema), `crosscheck` and `contradictions` (what concerns several keys), `sections` (the
+result).
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from sluice.actors.settings import ConnectionSettings
 
 from .addresses import is_loopback
+from .contradictions import contradictions
 from .mistakes import Mistake, Notice, dotted, suggestion
 from .pem import UNENCRYPTED_KEY, refused_key
 from .places import Places
@@ -33,6 +34,7 @@ def crosscheck(values: Values, tree: Values, places: Places) -> tuple[list[Mista
         *check.keys_in_clear(),
         *check.open_doors(),
         *check.nothing_to_serve(),
+        *contradictions(values, places),
     ]
 
 

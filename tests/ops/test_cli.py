@@ -213,6 +213,20 @@ def test_serve_warns_once_of_all_that_has_no_effect(served: list[Config], capfd:
     assert any("nothing is cached" in notice for notice in line["notices"])
 
 
+def test_timeouts_that_contradict_each_other_are_warned_of_by_check_and_by_serve(
+    served: list[Config], capfd: Captured
+) -> None:
+    Path("sluice.toml").write_text(FILE + "[timeouts]\nidle = 4000\n")
+    told = (
+        "sluice.toml:11: timeouts.idle: idle = 4000 has no effect: total = 3600 (the default)"
+        " always passes first"
+    )
+    assert cli.main(["check"]) == cli.OK
+    assert capfd.readouterr().out.splitlines()[-1] == f"warning: {told}"
+    cli.main(["serve"])
+    assert json.loads(capfd.readouterr().err)["notices"] == [told]
+
+
 def test_no_log_level_hides_that_warning(served: list[Config], capfd: Captured) -> None:
     Path("sluice.toml").write_text(
         FILE.replace("[server]", '[server]\nlog_level = "error"') + LIMITS
