@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from typing import NoReturn
 
 import trio
 
@@ -40,22 +42,24 @@ async def _serve(config: Config, listening: list[socket.socket]) -> int:
 
 
 class _Service:
-    """One run: the first signal begins the drain; at the second, whatever is left ends now."""
+    """One run. The first signal ends the start, or begins the drain; the second ends all now."""
 
     def __init__(self, config: Config) -> None:
         self.well = True
         self._config = config
         self._log = get_logger("sluice.serve")
+        self._start = trio.CancelScope()
         self._stop = trio.Event()
         self._worker: Worker | None = None
 
     async def run(self, listening: list[socket.socket]) -> None:
         """Run the worker until a signal, and through its drain."""
         try:
-            async with open_worker(self._config, listening) as self._worker:
-                _spare_the_collector()
-                self._log.info("serving", addresses=self._worker.addresses)
-                await self._stop.wait()
+            with self._start:  # cancelled, if at all, before there is a worker
+                async with open_worker(self._config, listening) as self._worker:
+                    _spare_the_collector()
+                    self._log.info("serving", addresses=self._worker.addresses)
+                    await self._stop.wait()
         except* EngineError:
             self._log.exception("the service cannot go on")
             self.well = False
@@ -63,16 +67,39 @@ class _Service:
             self._log.info("stopped")
 
     async def obey(self, signals: AsyncIterator[int]) -> None:
-        """Do what signals say. One that comes during the start waits for its end."""
+        """Do what signals say."""
         async for number in signals:
             name = signal.Signals(number).name
-            if not self._stop.is_set():
-                self._log.info("draining", signal=name, seconds=self._config.server.drain)
+            if self._stop.is_set():
+                self._end_now(name)
+            else:
                 self._stop.set()
-            elif self._worker is not None:
-                self._log.warning("ended by force", signal=name)
-                self.well = False
-                self._worker.hurry()
+                self._end_in_order(name)
+
+    def _end_in_order(self, name: str) -> None:
+        if self._worker is None:
+            self._log.info("ending the start", signal=name)
+            self._start.cancel()
+        else:
+            self._log.info("draining", signal=name, seconds=self._config.server.drain)
+
+    def _end_now(self, name: str) -> None:
+        if self._worker is None:
+            _leave(name)
+        self._log.warning("ended by force", signal=name)
+        self.well = False
+        self._worker.hurry()
+
+
+def _leave(name: str) -> NoReturn:
+    """End the process as it is: a start that does not end in order serves nobody yet.
+
+    There is no stream to be told, and nothing is stored. The log's thread is not waited for.
+    """
+    try:
+        print(f"sluice: {name}: ended by force while starting", file=sys.stderr, flush=True)
+    finally:  # also if nobody reads standard error any more
+        os._exit(1)
 
 
 def _spare_the_collector() -> None:

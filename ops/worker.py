@@ -187,6 +187,7 @@ async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIt
     """Run the tree; ready when every actor is. Leaving it drains it, then stops it, right to left.
 
     Left by an exception or a cancellation, it does not drain: each stream is told, and it ends.
+    Cancelled before it is ready, it stops what has started, within `FORCE` seconds.
 
     ``listening``: sockets to serve at, closed with it.
     """
@@ -195,7 +196,7 @@ async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIt
         nursery.start_soon(worker.pump.run)
         nursery.start_soon(worker.scan.run)
         try:
-            async with open_system(_tree(worker), on_event=worker.on_event) as system:
+            async with open_system(_tree(worker), on_event=worker.on_event, grace=FORCE) as system:
                 worker.serves(system)
                 try:
                     yield worker

@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``sluice serve``."""
     parser.description = (
         "Runs the service until SIGTERM or SIGINT; then streams get [server] drain seconds\n"
-        "to end. A second signal ends at once. Log lines (JSON) go to standard error."
+        "to end. A signal during the start ends the start. A second signal ends at once.\n"
+        "Log lines (JSON) go to standard error."
     )
     parser.epilog = EPILOG
     add_config_argument(parser)
