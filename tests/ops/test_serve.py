@@ -93,12 +93,24 @@ async def test_a_signal_begins_the_drain_and_a_second_one_ends_it(
 ) -> None:
     await run.go(nursery)
     run.worker.ready.set()
+    await trio.testing.wait_all_tasks_blocked()
     await run.signal(signal.SIGTERM)
     assert run.worker.notes == ["serving", "draining"]
     assert run.service.well
     await run.signal(signal.SIGINT)
     assert run.worker.notes == ["serving", "draining", "hurried", "closed"]
     assert not run.service.well
+
+
+async def test_a_signal_in_the_turn_in_which_the_start_ends_is_obeyed_in_order(
+    run: Run, nursery: trio.Nursery
+) -> None:
+    run.worker.drained.set()
+    await run.go(nursery)
+    run.worker.ready.set()
+    await run.signal(signal.SIGTERM)  # which of the two tasks is first is chance
+    assert run.worker.notes[-1] == "closed"
+    assert run.service.well
 
 
 async def test_a_start_that_fails_is_no_orderly_end(run: Run, nursery: trio.Nursery) -> None:
