@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from .arrival import request_id
 from .asgi import JSON, Headers, Receive, Scope, Send, answer, with_headers, without_body
 from .chat import ROUTE as CHAT
 from .chat import ChatRoute
 from .cors import Cors
 from .errors import openai_body, sluice_body
 from .json_body import invalid
+from .plain_report import request_id
 from .quart_app import build_quart
+from .routes import canonical
 from .services import AppServices
+from .small_answers import reported
 from .stream_route import ROUTE as STREAM
 from .stream_route import StreamRoute
 
@@ -30,6 +32,7 @@ class Application:
         self._chat = ChatRoute(services, self._cors)
         self._stream = StreamRoute(services, self._cors)
         self._quart = build_quart(services)
+        self._log = services.log_small
         self._urls = self._quart.url_map.bind("")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +45,7 @@ class Application:
             if path == STREAM and method in {"GET", "POST"}:
                 await self._stream(scope, receive, send)
                 return
-            await self._rest({**scope, "path": _canonical(path)}, receive, send)
+            await self._rest({**scope, "path": canonical(path)}, receive, send)
         else:
             await self._quart(scope, receive, send)  # type: ignore[arg-type]  # its own Scope
 
@@ -51,22 +54,23 @@ class Application:
         path, method = scope["path"], scope["method"]
         if method == "HEAD":
             send = without_body(send)
+        if method in _STREAMING.get(path, ()):
+            await (self._chat if path == CHAT else self._stream)(scope, receive, send)
+            return
+        identity = request_id(scope["headers"])
+        with reported(scope, send, identity, self._log) as reporting:
+            await self._small(scope, receive, reporting, identity)
+
+    async def _small(self, scope: Scope, receive: Receive, send: Send, identity: str) -> None:
+        """What no streaming route takes."""
+        path, common = scope["path"], self._common(scope, identity)
         allowed = self._allowed(path)
-        if method == "OPTIONS" and allowed:
+        if scope["method"] == "OPTIONS" and allowed:
             await self._options(scope, send, allowed)
         elif path in _STREAMING:
-            await self._streaming(scope, receive, send, allowed)
+            await self._refuse_method(scope, send, allowed, common)
         else:
-            await self._quart(scope, receive, with_headers(send, self._common(scope)))  # type: ignore[arg-type]
-
-    async def _streaming(
-        self, scope: Scope, receive: Receive, send: Send, allowed: list[str]
-    ) -> None:
-        route = self._chat if scope["path"] == CHAT else self._stream
-        if scope["method"] in route.methods:
-            await route(scope, receive, send)
-        else:
-            await self._refuse_method(scope, send, allowed)
+            await self._quart(scope, receive, with_headers(send, common))  # type: ignore[arg-type]
 
     def _allowed(self, path: str) -> list[str]:
         """The methods of ``path``; empty if there is no such route."""
@@ -81,28 +85,24 @@ class Application:
         headers = [(b"allow", methods), *self._cors.preflight(scope["headers"], methods)]
         await answer(send, 204, headers)
 
-    async def _refuse_method(self, scope: Scope, send: Send, allowed: list[str]) -> None:
+    async def _refuse_method(
+        self, scope: Scope, send: Send, allowed: list[str], common: Headers
+    ) -> None:
         failure = invalid(
             f"{scope['method'][:20]} is not possible on {scope['path']}.",
             code="method_not_allowed",
             status=405,
         )
         body = (openai_body if scope["path"] == CHAT else sluice_body)(failure)
-        headers = [JSON, (b"allow", ", ".join(allowed).encode()), *self._common(scope)]
+        headers = [JSON, (b"allow", ", ".join(allowed).encode()), *common]
         await answer(send, 405, headers, body)
 
-    def _common(self, scope: Scope) -> Headers:
+    def _common(self, scope: Scope, identity: str) -> Headers:
         """Headers of every answer that is not a stream's."""
-        headers = scope["headers"]
-        return [(b"x-request-id", request_id(headers).encode()), *self._cors.headers(headers)]
+        return [(b"x-request-id", identity.encode()), *self._cors.headers(scope["headers"])]
 
 
 _STREAMING: Final = {CHAT: ChatRoute.methods, STREAM: StreamRoute.methods}
-
-
-def _canonical(path: str) -> str:
-    """``path`` without one slash at its end: answered as it is, without a redirect."""
-    return path[:-1] if len(path) > 1 and path.endswith("/") else path
 
 
 def build_app(services: AppServices) -> Application:

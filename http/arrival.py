@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Final
 
 import trio
 
 from sluice.actors.client import Client
 from sluice.actors.failures import Failure
-from sluice.actors.ids import new_id
 from sluice.actors.metrics import Report
-from sluice.actors.reports import RequestReport
 from sluice.actors.stream import Job
 from sluice.actors.streams import NotAccepting
 from sluice.actors.telling import mention
 
-from .asgi import JSON, Headers, Receive, Scope, Send, answer, find
+from .asgi import JSON, Headers, Receive, Scope, Send, answer
 from .asgi_client import asgi_client
 from .cors import Cors
 from .errors import retry_after
-from .exchange import EXTENSION
-from .response import Response
+from .exchange import EXTENSION, REFUSED
+from .plain_report import plain_report, request_id
 from .services import AppServices
-
-OTHER: Final = "other"
-"""Provider and model of a request that named none that we know (``decision 7``)."""
-
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-
-
-def request_id(headers: Headers) -> str:
-    """The client's own ``X-Request-Id`` if it can be repeated safely, else a new one."""
-    given = find(headers, b"x-request-id")
-    if given is not None and _REQUEST_ID.fullmatch(given):
-        return given.decode()
-    return new_id()
 
 
 class Arrival:
@@ -100,6 +83,10 @@ class Arrival:
             headers.append((b"retry-after", b"%d" % retry_after(failure.retry_after)))
         await answer(self._send, failure.status, headers, body)
 
+    def described(self) -> None:
+        """It is a ``HEAD``, and answered like what it asks about, without a stream."""
+        self._report(200, "complete")
+
     async def nothing_more(self) -> None:
         """Answer 204, at which an ``EventSource`` stops reconnecting (WHATWG SSE, 9.2.3)."""
         self._report(204, "nothing_more")
@@ -108,28 +95,22 @@ class Arrival:
     def left(self) -> None:
         """There is nobody to answer: the client went before its request was complete.
 
-        Or it is still there, and has had an answer: the edge refused what it sent.
+        Or the edge has refused what it sent, and reports that.
         """
-        client = (self._scope.get("extensions") or {}).get(EXTENSION)
-        refused = isinstance(client, Response) and not client.left
-        self._report(0, "refused" if refused else "client_left")
+        self._unanswered("client_left")
+
+    def cut(self) -> None:
+        """We end before its request was complete."""
+        self._unanswered("stopping")
+
+    def _unanswered(self, end: str) -> None:
+        if REFUSED not in (self._scope.get("extensions") or ()):
+            self._report(0, end)
 
     def _report(self, status: int, end: str, failure: Failure | None = None) -> None:
         duration = trio.current_time() - self.at
-        report = RequestReport(
-            request_id=self.request_id,
-            stream_id="",
-            route=self.route,
-            streamed=False,
-            outcome=None,
-            http_status=status,
-            provider=OTHER,
-            model=OTHER,
-            duration=duration,
-            stages=(("validation", duration),),
-            error=None if failure is None else (failure.error_type, failure.stage),
-            end=end,
-        )
+        error = None if failure is None else (failure.error_type, failure.stage)
+        report = plain_report(self.request_id, self.route, status, end, duration, error)
         self._services.log(report)
         mention(self._services.metrics, Report(report))
 

@@ -9,7 +9,7 @@ from sluice.actors.failures import ClientLeft
 from .body import Body, ChunkedBody, SizedBody
 from .edge_settings import BODY_RATE, DRAIN_LIMIT, EdgeSettings
 from .head import Request
-from .refusals import too_slow
+from .refusals import Refused, too_slow
 from .wire import Wire
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -18,13 +18,14 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class BodyReader:
     """One body. ``complete`` once all of it was read."""
 
-    __slots__ = ("_body", "_budget", "_owes_continue", "_settings", "_wire")
+    __slots__ = ("_body", "_budget", "_owes_continue", "_settings", "_waited", "_wire")
 
     def __init__(self, wire: Wire, request: Request, settings: EdgeSettings) -> None:
         self._wire = wire
         self._settings = settings
         self._owes_continue = request.expects_continue
         self._budget = settings.body_timeout
+        self._waited = 0.0
         length = request.length
         self._body: Body = ChunkedBody(settings.body_limit) if length is None else SizedBody(length)
 
@@ -39,7 +40,11 @@ class BodyReader:
         Raises `Refused` for what is malformed, too large or too slow, and `ClientLeft`.
         """
         while not self._body.complete:
-            payload = await self._read_some()
+            try:
+                payload = await self._read_some()
+            except Refused as refused:
+                refused.after = self._waited
+                raise
             if payload:
                 return payload
         return b""
@@ -85,9 +90,11 @@ class BodyReader:
         began = trio.current_time()
         with trio.move_on_after(self._budget) as scope:
             data = await self._wire.receive()
+        waited = trio.current_time() - began
+        self._waited += waited
         if scope.cancelled_caught:
             raise too_slow("body")
         if not data:
             raise ClientLeft
-        self._budget += len(data) / BODY_RATE - (trio.current_time() - began)
+        self._budget += len(data) / BODY_RATE - waited
         return data

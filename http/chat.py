@@ -45,6 +45,9 @@ class ChatRoute:
             await arrival.refuse(failure, openai_body(failure))
         except ClientLeft:
             arrival.left()
+        except trio.Cancelled:
+            arrival.cut()
+            raise
         else:
             await arrival.hand_over(job, openai_body)
 

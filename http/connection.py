@@ -25,6 +25,7 @@ from .edge_settings import FIRST_REQUEST, LINGER_TIME
 from .edge_state import EdgeState
 from .exchange import Exchange
 from .head import HeadReader, Request
+from .leaving import without_leaving
 from .refusals import Refused, application_failed, too_slow
 from .response_head import refusal
 from .wire import Wire
@@ -130,13 +131,18 @@ class Connection:
 
     async def _read_rest(self, head: HeadReader) -> tuple[Request, bytes] | None:
         """The rest of a head that did not come at once."""
-        with trio.move_on_after(self._edge.settings.head_timeout):
-            while data := await self._wire.receive():
-                found = head.feed(data)
-                if found is not None:
-                    return found
-            return None
-        raise too_slow("head")
+        began = trio.current_time()
+        try:
+            with trio.move_on_after(self._edge.settings.head_timeout):
+                while data := await self._wire.receive():
+                    found = head.feed(data)
+                    if found is not None:
+                        return found
+                return None
+            raise too_slow("head")
+        except Refused as refused:
+            refused.after = trio.current_time() - began
+            raise
 
     async def _answer(self, request: Request) -> bool:
         """Have the application answer; whether the connection can be used again."""
@@ -145,6 +151,10 @@ class Connection:
         try:
             scope = exchange.scope(self._base, self._asgi_state)
             crash = await self._call(scope, exchange)
+        except BaseException:
+            if exchange.refused is not None:  # and we end before the refusal has left
+                self._edge.note_refusal(exchange.refused, scope)
+            raise
         finally:
             exchange.close()
             self._exchange = None
@@ -153,12 +163,12 @@ class Connection:
         if exchange.response.complete:
             return await self._after(exchange)
         if exchange.refused is not None:
-            self._edge.note_refusal(exchange.refused)
+            self._edge.note_refusal(exchange.refused, scope)
             await self._linger()
         elif not exchange.response.started and not self._wire.left:
             if crash is None:
                 self._edge.note_crash(None, scope)
-            await self._turn_away(application_failed())
+            await self._turn_away(application_failed(), scope)
         return False  # a response that was begun and not ended is cut
 
     async def _call(self, scope: Scope, exchange: Exchange) -> Exception | None:
@@ -168,10 +178,10 @@ class Connection:
         except (ClientLeft, ClientStalled):
             return None
         except Exception as error:  # noqa: BLE001 -- one request's fault is that request's
-            return _without_leaving(error)
+            return without_leaving(error)
         except BaseExceptionGroup as group:
             ending, errors = group.split(_ends_task)
-            crash = None if errors is None else _without_leaving(errors)
+            crash = None if errors is None else without_leaving(errors)
             if crash is not None:
                 self._edge.note_crash(crash, scope)
             if ending is not None:
@@ -187,16 +197,13 @@ class Connection:
         try:
             if not exchange.body_complete:
                 await exchange.drain()
-        except Refused as refused:
-            self._edge.note_refusal(refused)
-            return False
-        except (ClientLeft, ClientStalled):
-            return False
+        except (Refused, ClientLeft, ClientStalled):
+            return False  # of a request that was answered, and is reported as such
         return not self._wire.left and self._edge.keeps_alive()
 
-    async def _turn_away(self, refused: Refused) -> None:
+    async def _turn_away(self, refused: Refused, scope: Scope | None = None) -> None:
         """Refuse, and leave the client time to read it."""
-        self._edge.note_refusal(refused)
+        self._edge.note_refusal(refused, scope)
         try:
             await self._wire.send(refusal(refused), LINGER_TIME)
         except (ClientLeft, ClientStalled):
@@ -216,11 +223,3 @@ class Connection:
 def _ends_task(error: BaseException) -> bool:
     """Whether ``error`` is a cancellation or an exit, not a group of errors or an error."""
     return not isinstance(error, (Exception, BaseExceptionGroup))
-
-
-def _without_leaving(error: BaseException) -> Exception | None:
-    """``error`` without the clients that left, which are no error; None if that was all."""
-    if isinstance(error, BaseExceptionGroup):
-        rest: object = error.split((ClientLeft, ClientStalled))[1]
-        return rest if isinstance(rest, Exception) else None
-    return error if isinstance(error, Exception) else None

@@ -15,12 +15,12 @@ import msgspec
 import trio
 
 from sluice.actors.pump import Watcher
+from sluice.actors.reports import RequestReport
 from sluice.engine import Actor, Context
 
 from .asgi import Asgi
 from .edge_settings import EdgeSettings
 from .edge_state import EdgeCounts, EdgeState, EdgeStatistics
-from .refusals import Refused
 from .server import serve
 
 LAST_CALL = 3.0
@@ -38,7 +38,7 @@ class Edge(Actor):
         settings: how clients are treated.
         watcher: the worker's pump.
         counts: where to count: handed to each incarnation, so that counts never go back.
-        on_refused: told of each request that the edge itself refuses; must not block.
+        on_refused: told of each request that the edge itself refuses, once; must not block.
         last_call: called when ``settings.drain`` has passed and responses are still under way:
             what they have to say, they must say within `LAST_CALL` seconds. Then they are cut.
     """
@@ -51,7 +51,7 @@ class Edge(Actor):
         watcher: Watcher,
         *,
         counts: EdgeCounts | None = None,
-        on_refused: Callable[[Refused], None] | None = None,
+        on_refused: Callable[[RequestReport], None] | None = None,
         last_call: Callable[[], None] | None = None,
     ) -> None:
         self._last_call = last_call

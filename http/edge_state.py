@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sluice.actors.reports import RequestReport
+
+from .asgi import Scope
 from .edge_settings import EdgeSettings
+from .plain_report import refusal_report
 from .refusals import Refused
 
 if TYPE_CHECKING:
@@ -48,14 +52,14 @@ class EdgeState:
     Args:
         settings: of the server.
         counts: where to count, if that shall outlive the server.
-        on_refused: told of each request that the edge refuses; must not block.
+        on_refused: told of each request that the edge refuses, once; must not block.
     """
 
     def __init__(
         self,
         settings: EdgeSettings,
         counts: EdgeCounts | None = None,
-        on_refused: Callable[[Refused], None] | None = None,
+        on_refused: Callable[[RequestReport], None] | None = None,
     ) -> None:
         self.settings = settings
         self.counts = counts or EdgeCounts()
@@ -82,12 +86,17 @@ class EdgeState:
         for connection in tuple(self.connections):
             connection.reap(now)
 
-    def note_refusal(self, refused: Refused) -> None:
-        """Count a request that goes no further."""
+    def note_refusal(self, refused: Refused, scope: Scope | None = None) -> None:
+        """Count and report a request that goes no further; ``scope`` if its head was read."""
         by_status = self.counts.refused
         by_status[refused.status] = by_status.get(refused.status, 0) + 1
         if self._on_refused is not None:
-            self._on_refused(refused)
+            self._on_refused(refusal_report(refused, scope))
+
+    def note_let_go(self, refused: Refused) -> None:
+        """Report a connection that is closed without a word; it has had no answer to count."""
+        if self._on_refused is not None:
+            self._on_refused(refusal_report(refused, None, answered=False))
 
     def note_crash(self, error: Exception | None, scope: Mapping[str, Any]) -> None:
         """Count and log a request on which the application failed. No header, no body."""

@@ -19,6 +19,10 @@ from .wire import Wire
 EXTENSION: Final = "sluice.client"
 """The name in ``scope["extensions"]`` under which an application finds its `Client`."""
 
+REFUSED: Final = "sluice.refused"
+"""In ``scope["extensions"]`` once the edge has answered in the application's place: it reports
+that request, and nobody else does."""
+
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 
 
@@ -27,6 +31,7 @@ class Exchange:
 
     __slots__ = (
         "_body",
+        "_extensions",
         "_head",
         "_request",
         "_settings",
@@ -51,6 +56,7 @@ class Exchange:
         self._head: tuple[int, Headers] | None = None
         self._told = False  # that the body is complete
         self.response = Response(wire, request, self._body, may_keep_alive)
+        self._extensions: dict[str, Any] = {EXTENSION: self.response}
         self.receiving = False
         self.refused: Refused | None = None
 
@@ -68,7 +74,7 @@ class Exchange:
             "root_path": "",
             "headers": request.headers,
             "state": state.copy(),
-            "extensions": {EXTENSION: self.response},
+            "extensions": self._extensions,
             **base,
         }
 
@@ -115,6 +121,7 @@ class Exchange:
     async def refuse(self, refused: Refused) -> None:
         """Answer in the application's place; a response that has started is cut instead."""
         self.refused = refused
+        self._extensions[REFUSED] = refused
         if self.response.started:
             self.response.abort()
             return

@@ -21,19 +21,8 @@ from sluice.engine import ActorError
 from . import health, models
 from .errors import openai_body
 from .json_body import invalid
+from .routes import ROUTES
 from .services import AppServices
-
-ROUTES: Final = (
-    "POST /v1/chat/completions",
-    "GET /v1/models",
-    "GET /stream",
-    "POST /stream",
-    "GET /metrics",
-    "GET /health",
-    "GET /health/live",
-    "GET /health/ready",
-)
-"""What a 404 tells that there is."""
 
 RENDER_TIMEOUT: Final = 5.0
 """Seconds for the metrics to be rendered: half of Prometheus' own default deadline."""

@@ -14,13 +14,17 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Refused(Exception):  # noqa: N818 -- what happened to the request; it is no error of ours
-    """A request that goes no further. ``code`` is for programs, ``message`` for people."""
+    """A request that goes no further. ``code`` is for programs, ``message`` for people.
+
+    ``after``: seconds that its client let us wait for it, as far as it had begun to come.
+    """
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.after = 0.0
 
     def __repr__(self) -> str:
         return f"Refused({self.status}, {self.code}: {self.message})"

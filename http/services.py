@@ -50,6 +50,9 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     providers: Callable[[], dict[str, ProviderState]]
     """Every configured provider, as it is now. Synchronous."""
     log: Callable[[RequestReport], None]
+    """Told of each request to a streaming route."""
+    log_small: Callable[[RequestReport], None]
+    """Told of each other one: probes, scrapes, preflights, and what is not there."""
     lifecycle: Callable[[], Lifecycle]
     version: str
     settings: AppSettings = AppSettings()

@@ -64,6 +64,9 @@ class StreamRoute:
             await arrival.refuse(failure, sluice_body(failure))
         except ClientLeft:
             arrival.left()
+        except trio.Cancelled:
+            arrival.cut()
+            raise
         else:
             if method == "HEAD":
                 await _head(arrival, send)
@@ -130,5 +133,6 @@ async def _head(arrival: Arrival, send: Send) -> None:
         (b"x-request-id", arrival.request_id.encode()),
         *arrival.cors,
     ]
+    arrival.described()
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -16,12 +16,14 @@ restart of an actor can stop the bytes of a stream.
 from __future__ import annotations
 
 import functools
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib import metadata
 
 import msgspec
+import structlog
 import trio
 
 from sluice.actors.accounting import Window
@@ -31,6 +33,7 @@ from sluice.actors.metrics import Count, Metrics
 from sluice.actors.process import sample_process
 from sluice.actors.provider import Provider, ProviderClient, Shelf
 from sluice.actors.pump import EpollPoller, Pump
+from sluice.actors.reports import RequestReport
 from sluice.actors.samplers import engine_sampler, provider_sampler
 from sluice.actors.scan import Scan, tick_for
 from sluice.actors.settings import Timeouts
@@ -52,11 +55,10 @@ from sluice.http.asgi import Asgi
 from sluice.http.edge import Edge
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeCounts
-from sluice.http.refusals import Refused
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 from sluice.ops.config import Config
 from sluice.ops.limits import clients_within
-from sluice.ops.logs import get_logger, request_line
+from sluice.ops.logs import get_logger, line_of, request_line
 
 VERSION = metadata.version("sluice-sse")
 
@@ -64,6 +66,8 @@ GRACE = 5.0
 """Seconds beyond the drain that the edge and the streams have to end what drained."""
 FORCE = 2.0
 """Seconds that everything has when it must end now."""
+_STAMPS = frozenset({"timestamp", "level"})
+"""What a line has from its logger."""
 _GRAVE = frozenset({"crashed", "start_failed", "gave_up"})
 
 
@@ -123,6 +127,7 @@ class Worker:
             connections=context.ref("connections"),
             providers=self.provider_states,
             log=request_line,
+            log_small=small_request_line,
             lifecycle=self.lifecycle,
             version=VERSION,
             settings=AppSettings(
@@ -133,11 +138,11 @@ class Worker:
         )
         return build_app(services)
 
-    def on_refused(self, refused: Refused) -> None:
-        """A request that the edge turned away is a validation error (``decision 5``)."""
-        if self.state != "starting" and refused.status < 500:
-            labels = ("validation_error", "validation")
-            mention(self.system.ref("metrics"), Count("sse_errors_total", labels))
+    def on_refused(self, report: RequestReport) -> None:
+        """A request that the edge turned away: a line like any other's, and its error counts."""
+        request_line(report)
+        if self.state != "starting" and report.error is not None:
+            mention(self.system.ref("metrics"), Count("sse_errors_total", report.error))
 
     def serves(self, system: System) -> None:
         """Every actor is ready."""
@@ -180,6 +185,14 @@ class Worker:
             return "degraded"
         state = self.system.inspect(f"providers/{name}").state
         return "ok" if state == "running" else "down" if state == "stopped" else "degraded"
+
+
+def small_request_line(report: RequestReport) -> None:
+    """One line at level debug: probes and scrapes would drown the lines of streams."""
+    log = structlog.get_logger()
+    if log.is_enabled_for(logging.DEBUG):
+        fields = msgspec.to_builtins(line_of(report))
+        log.debug(**{key: value for key, value in fields.items() if key not in _STAMPS})
 
 
 @asynccontextmanager

@@ -98,6 +98,7 @@ class World:
         self.connections = FakeActor({Count: SlotsInUse(3, 100, 80, False, 0)})
         self.metrics = FakeActor({Figures: Vitals(3, 100, 28.4, 0.8), Render: b"sse 1\n"})
         self.logged: list[RequestReport] = []
+        self.small: list[RequestReport] = []
         self.app: Application = build_app(
             AppServices(
                 streams=self.streams,
@@ -106,6 +107,7 @@ class World:
                 connections=cast("Ref", self.connections),
                 providers=lambda: dict(self.states),
                 log=self.logged.append,
+                log_small=self.small.append,
                 lifecycle=lambda: self.lifecycle,
                 version="1.2.3",
                 settings=settings or AppSettings(),

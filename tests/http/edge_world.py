@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from sluice.actors.pump import EpollPoller, Pump
+from sluice.actors.reports import RequestReport
 from sluice.http.asgi import Asgi, Receive, Scope, Send
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeState
@@ -146,6 +147,7 @@ class EdgeWorld:
         self.stop = trio.Event()
         self.nursery = nursery
         self.clients: list[RawClient] = []
+        self.refused: list[RequestReport] = []
 
     async def connect(self) -> RawClient:
         client = RawClient(await trio.open_tcp_stream(*self.address))
@@ -167,7 +169,7 @@ class EdgeWorld:
     async def until_open(self, count: int) -> None:
         """Wait until so many connections are open."""
         with trio.fail_after(PATIENCE):
-            while len(self.state.connections) != count:
+            while self.state.statistics().open != count:
                 await trio.testing.wait_all_tasks_blocked(0.001)
 
 
@@ -175,11 +177,13 @@ class EdgeWorld:
 async def open_edge(app: Asgi, **settings: Any) -> AsyncIterator[EdgeWorld]:
     """Serve ``app`` on a loopback port of the system's choice."""
     edge_settings = EdgeSettings(**settings)
-    state = EdgeState(edge_settings)
+    refused: list[RequestReport] = []
+    state = EdgeState(edge_settings, on_refused=refused.append)
     pump = Pump(EpollPoller, reraise)
     sockets = bind(["127.0.0.1:0"], edge_settings.backlog)
     async with trio.open_nursery() as nursery:
         world = EdgeWorld(state, sockets[0].getsockname(), nursery)
+        world.refused = refused
         nursery.start_soon(pump.run)
         run = functools.partial(
             serve,

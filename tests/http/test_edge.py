@@ -12,12 +12,12 @@ import trio
 from tests.http.edge_world import GET, PATIENCE, App, Calling, RawClient, reply, reraise
 
 from sluice.actors.pump import EpollPoller, Pump
+from sluice.actors.reports import RequestReport
 from sluice.engine import ChildSpec, Context, StartFailed, SupervisorSpec, System, open_system
 from sluice.http.asgi import Asgi, Receive, Scope, Send
 from sluice.http.edge import Edge
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeCounts, EdgeStatistics
-from sluice.http.refusals import Refused
 from sluice.http.server import bind
 
 
@@ -28,7 +28,7 @@ class World:
         self.system: System
         self.address = address
         self.clients: list[RawClient] = []
-        self.refused: list[Refused] = []
+        self.refused: list[RequestReport] = []
         self.last_calls = 0
 
     async def connect(self) -> RawClient:
@@ -85,7 +85,7 @@ async def test_a_started_edge_accepts_and_counts() -> None:
         assert (await client.request(b"GET / HTTP/1.1\r\n\r\n")).status == 400
         statistics = world.statistics()
         assert (statistics.accepted, statistics.requests, statistics.refused) == (1, 1, {400: 1})
-        assert [refused.status for refused in world.refused] == [400]
+        assert [refused.http_status for refused in world.refused] == [400]
 
 
 async def test_clients_that_come_while_it_is_replaced_wait_and_are_served() -> None:

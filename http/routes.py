@@ -1,0 +1,36 @@
+"""The routes there are, and what a request's path is called in reports."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ROUTES: Final = (
+    "POST /v1/chat/completions",
+    "GET /v1/models",
+    "GET /stream",
+    "POST /stream",
+    "GET /metrics",
+    "GET /health",
+    "GET /health/live",
+    "GET /health/ready",
+)
+"""What a 404 tells that there is."""
+
+OTHER: Final = "other"
+"""Provider, model and route of a request that named none that we know (``decision 7``)."""
+
+_PATHS: Final = frozenset(route.partition(" ")[2] for route in ROUTES)
+_MODELS: Final = "/v1/models"
+
+
+def canonical(path: str) -> str:
+    """``path`` without one slash at its end: answered as it is, without a redirect."""
+    return path[:-1] if len(path) > 1 and path.endswith("/") else path
+
+
+def route_of(path: str) -> str:
+    """One of our own words for ``path``, which is a stranger's: no other text is reported."""
+    path = canonical(path)
+    if path.startswith(f"{_MODELS}/"):
+        return _MODELS
+    return path if path in _PATHS else OTHER
