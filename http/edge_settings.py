@@ -60,7 +60,12 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the edge treats its clients. Sizes in bytes, times in seconds."""
 
     http1: Literal["sluice", "hypercorn"] = "sluice"
-    """Whose HTTP/1.1 speaks to clients: ours, or Hypercorn's own on h11."""
+    """Whose HTTP/1.1 speaks to clients: ours, or Hypercorn's own on h11.
+
+    With Hypercorn's, ``max_connections`` holds too, and the application holds ``body_limit``. Not
+    so ``url_limit``, ``header_count``, ``head_timeout``, ``body_timeout`` and ``client_write``
+    (of small answers); and what is refused before the application sees it, is not reported.
+    """
     head_limit: int = HEAD_LIMIT
     url_limit: int = URL_LIMIT
     header_count: int = HEADER_COUNT

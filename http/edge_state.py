@@ -64,6 +64,9 @@ class EdgeState:
         self.settings = settings
         self.counts = counts or EdgeCounts()
         self.connections: set[Connection] = set()
+        """Those that speak our own protocol."""
+        self.open = 0
+        """All that were accepted and are open, whatever they speak or still have to agree on."""
         self.draining = False
         self._on_refused = on_refused
 
@@ -73,7 +76,7 @@ class EdgeState:
 
     def has_room(self) -> bool:
         """Whether another connection may be open."""
-        return len(self.connections) < self.settings.max_connections
+        return self.open < self.settings.max_connections
 
     def drain(self) -> None:
         """Close what is idle; let what is not say that its response is the last."""
@@ -109,7 +112,7 @@ class EdgeState:
         """A snapshot."""
         counts = self.counts
         return EdgeStatistics(
-            len(self.connections),
+            self.open,
             counts.accepted,
             counts.turned_away,
             counts.requests,

@@ -1,8 +1,9 @@
 """The server: Hypercorn's, with our HTTP/1.1 in it.
 
 `serve` is all there is to it. Hypercorn does sockets, TLS, lifespan and shutdown; what it does
-with one accepted connection is replaced. It has no hook for that, so `_worker_serve` is a copy
-of its function that sees our name in place of its ``TCPServer``: nothing global is changed.
+with one accepted connection is replaced, or with ``http1 = "hypercorn"`` done within our limit of
+connections. It has no hook for that, so `_worker_serve` is a copy of its function that sees our
+name in place of its ``TCPServer``: nothing global is changed.
 The version is pinned, and checked, because of it.
 """
 
@@ -28,6 +29,7 @@ from .asgi import Asgi, Scope
 from .connection import Connection
 from .edge_settings import EdgeSettings
 from .edge_state import EdgeState
+from .foreign import ForeignConnection
 from .refusals import too_many_connections
 from .response_head import refusal
 from .tls_wire import TLSWire
@@ -95,7 +97,7 @@ def _hypercorn(
     """Hypercorn's server, ready to be started."""
     listening = list(sockets)
     return functools.partial(
-        _worker_serve(_Edge(app, state, watcher), settings),
+        _worker_serve(_Edge(app, state, watcher)),
         ASGIWrapper(cast("Any", app)),
         _configuration(settings),
         sockets=Sockets(listening, [], []) if settings.tls else Sockets([], listening, []),
@@ -113,24 +115,32 @@ class _Edge:
 
     async def __call__(
         self,
-        app: object,  # noqa: ARG002 -- Hypercorn's signature
-        config: Config,  # noqa: ARG002
-        context: object,  # noqa: ARG002
+        app: Any,
+        config: Config,
+        context: Any,
         asgi_state: dict[str, Any],
         stream: Stream,
     ) -> None:
         self._state.counts.accepted += 1
-        if isinstance(stream, trio.SSLStream):
-            await self._serve_tls(stream, asgi_state)
+        if not self._state.has_room():
+            self._turn_away(stream)
             return
+        self._state.open += 1
+        try:
+            if self._state.settings.http1 == "hypercorn":
+                await ForeignConnection(app, config, context, asgi_state, stream)
+            elif isinstance(stream, trio.SSLStream):
+                await self._serve_tls(stream, asgi_state)
+            else:
+                await self._serve_plain(stream, asgi_state)
+        finally:
+            self._state.open -= 1
+
+    async def _serve_plain(self, stream: trio.SocketStream, asgi_state: dict[str, Any]) -> None:
         base = _base_scope(stream.socket, "http")
-        # Taken out of trio's socket, whose methods all pass the scheduler.
-        sock = socket.socket(fileno=stream.socket.detach())
-        wire = SocketWire(sock, self._watcher)
+        wire = self._wire(stream)
         if base is None:
             wire.abort()
-        elif not self._state.has_room():
-            self._turn_away(wire)
         else:
             await Connection(self._app, self._state, wire, base, asgi_state).run()
 
@@ -138,8 +148,7 @@ class _Edge:
         self, stream: trio.SSLStream[trio.SocketStream], asgi_state: dict[str, Any]
     ) -> None:
         base = _base_scope(stream.transport_stream.socket, "https")
-        if base is None or not self._state.has_room():
-            self._state.counts.turned_away += 1
+        if base is None:
             return
         try:
             with trio.fail_after(self._state.settings.handshake_timeout):
@@ -152,11 +161,22 @@ class _Edge:
             await Connection(self._app, self._state, wire, base, asgi_state).run()
             nursery.cancel_scope.cancel()
 
-    def _turn_away(self, wire: SocketWire) -> None:
-        """Say 503 and close, without waiting for anything: there is no room to wait in."""
+    def _wire(self, stream: trio.SocketStream) -> SocketWire:
+        """Its socket, taken out of trio's, whose methods all pass the scheduler."""
+        return SocketWire(socket.socket(fileno=stream.socket.detach()), self._watcher)
+
+    def _turn_away(self, stream: Stream) -> None:
+        """Say 503 and close, without waiting for anything: there is no room to wait in.
+
+        On TLS nothing can be said without waiting; who called us closes.
+        """
         self._state.counts.turned_away += 1
         refused = too_many_connections()
+        if isinstance(stream, trio.SSLStream):
+            self._state.note_let_go(refused)
+            return
         self._state.note_refusal(refused)
+        wire = self._wire(stream)
         wire.look()  # unread bytes would make the close a reset
         if not wire.left:
             wire.send_nowait(refusal(refused))
@@ -175,14 +195,12 @@ def _base_scope(sock: trio.socket.SocketType, scheme: str) -> Scope | None:
         return None
 
 
-def _worker_serve(edge: _Edge, settings: EdgeSettings) -> Callable[..., Awaitable[None]]:
-    """Hypercorn's `worker_serve`, or a copy of it that hands connections to ``edge``."""
+def _worker_serve(edge: _Edge) -> Callable[..., Awaitable[None]]:
+    """A copy of Hypercorn's `worker_serve` that hands connections to ``edge``."""
     original = hypercorn.trio.run.worker_serve
-    if settings.http1 == "hypercorn":
-        return original
     version = importlib.metadata.version("hypercorn")
     if version != HYPERCORN or "TCPServer" not in original.__code__.co_names:
-        raise RuntimeError(f"our HTTP/1.1 fits Hypercorn {HYPERCORN}, and {version} is installed")
+        raise RuntimeError(f"our edge fits Hypercorn {HYPERCORN}, and {version} is installed")
     names = {**original.__globals__, "TCPServer": edge}
     copy = types.FunctionType(original.__code__, names, original.__name__)
     copy.__kwdefaults__ = original.__kwdefaults__

@@ -1,0 +1,108 @@
+"""Limits of ours that hold for Hypercorn's own HTTP/1.1, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from tests.http.app_world import World
+from tests.http.edge_world import GET, App, open_edge
+from tests.http.test_server_tls import TLSWorld
+
+from sluice.http.services import AppSettings
+
+BODY = msgspec.json.encode({"model": "gpt-4o", "prompt": "x" * 200})
+HEAD = "POST {path} HTTP/1.1\r\nHost: sluice\r\nX-Request-Id: mine-1\r\n{framing}\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TLSWorld:
+    return TLSWorld(tmp_path_factory.mktemp("tls"))
+
+
+def sized(path: str, body: bytes) -> bytes:
+    return HEAD.format(path=path, framing=f"Content-Length: {len(body)}").encode() + body
+
+
+def chunked(path: str, body: bytes) -> bytes:
+    head = HEAD.format(path=path, framing="Transfer-Encoding: chunked").encode()
+    pieces = [body[start : start + 50] for start in range(0, len(body), 50)]
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in pieces) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/stream"])
+@pytest.mark.parametrize("framed", [sized, chunked])
+async def test_a_body_over_the_limit_is_a_413_however_it_is_framed(path: str, framed: Any) -> None:
+    world = World(AppSettings(body_limit=100))
+    async with open_edge(world.app, http1="hypercorn") as edge:
+        answer = await edge.request(framed(path, BODY))
+        assert (answer.status, answer.code) == (413, "request_too_large")
+        assert (await edge.request(framed("/stream", b"{}"))).status == 400
+    assert world.streams.jobs == []
+    assert [(each.http_status, each.request_id) for each in world.logged] == [
+        (413, "mine-1"),
+        (400, "mine-1"),
+    ]
+
+
+async def test_past_the_limit_of_connections_a_client_is_told_503() -> None:
+    async with open_edge(App(), http1="hypercorn", max_connections=2) as edge:
+        first, second = await edge.connect(), await edge.connect()
+        assert (await first.request()).status == 200
+        assert (await second.request()).status == 200
+        late = await edge.connect()
+        answer = await late.answer()
+        assert (answer.status, answer.code) == (503, "too_many_connections")
+        assert await late.closed()
+        assert edge.state.counts.turned_away == 1
+        assert [each.end for each in edge.refused] == ["too_many_connections"]
+        await first.leave()
+        await edge.until_open(1)
+        assert (await edge.request()).status == 200
+        assert edge.state.counts.accepted == 4
+
+
+@pytest.mark.parametrize("http1", ["sluice", "hypercorn"])
+async def test_past_the_limit_of_connections_a_client_on_tls_is_let_go(
+    tls: TLSWorld, http1: str
+) -> None:
+    async with tls.open(App(), http1=http1, max_connections=1) as edge:
+        client = await tls.connect(edge)
+        assert (await client.request()).status == 200
+        assert await (await edge.connect()).closed()
+        assert edge.state.counts.turned_away == 1
+        assert [(each.http_status, each.end) for each in edge.refused] == [
+            (0, "too_many_connections")
+        ]
+        await client.stream.aclose()
+        await edge.until_open(0)
+        assert (await (await tls.connect(edge)).request()).status == 200
+
+
+@pytest.mark.parametrize("http1", ["sluice", "hypercorn"])
+async def test_a_client_that_never_agrees_on_tls_is_a_connection_like_any_other(
+    tls: TLSWorld, http1: str
+) -> None:
+    async with tls.open(App(), http1=http1, max_connections=1) as edge:
+        silent = await edge.connect()
+        await edge.until_open(1)
+        assert await (await edge.connect()).closed()
+        assert edge.state.counts.turned_away == 1
+        await silent.leave()
+        await edge.until_open(0)
+        assert (await (await tls.connect(edge)).request()).status == 200
+
+
+async def test_a_connection_that_fails_gives_its_place_back() -> None:
+    async with open_edge(App(), http1="hypercorn", max_connections=1) as edge:
+        for _ in range(3):
+            client = await edge.connect()
+            client.reset_on_leaving()
+            await client.send(GET[:-2])
+            await edge.until_open(1)
+            await client.leave()
+            await edge.until_open(0)
+        with trio.fail_after(5):
+            assert (await edge.request()).status == 200
