@@ -55,7 +55,7 @@ class Flow:
         "_called_at",
         "_client",
         "_client_format",
-        "_decoder",
+        "_feed",
         "_opened",
         "_opening",
         "_parked",
@@ -63,6 +63,8 @@ class Flow:
         "_provider_format",
         "_pump",
         "_read",
+        "_receive",
+        "_render",
         "_timeouts",
         "_upstream",
         "chunks",
@@ -101,7 +103,10 @@ class Flow:
         self._client_format = client_format
         self._timeouts = timeouts
         self._pump = pump
-        self._decoder = SseDecoder()
+        # What every chunk needs is bound once: a look-up a call adds up.
+        self._receive = upstream.receive_nowait
+        self._feed = SseDecoder().feed_data
+        self._render = client_format.render
         self._parked: trio.lowlevel.Task | None = None
         self._called_at = called_at
         self.heard_at = self.sent_at = trio.current_time()
@@ -128,16 +133,15 @@ class Flow:
         """
         self.heard_at = now
         out: list[bytes] = []
-        render = self._client_format.render
         try:
-            for said in self._decoder.feed_data(data):
+            for said in self._feed(data):
                 chunk = self._read(said)
                 if chunk is None:
                     self.ended = True
                     break
                 if self.first_content_at is None and chunk.says_something:
                     self._content_began(now)
-                made = render(said, chunk)
+                made = self._render(said, chunk)
                 if isinstance(made, bytes) and b"\n" not in made:
                     self.chunks += 1
                     self.events += 1
@@ -203,7 +207,8 @@ class Flow:
             self.wake()
         elif now >= self.sent_at + self._timeouts.heartbeat:
             self.pending = self._framed(HEARTBEAT)
-            self._write(now)
+            self._flush()
+            self.sent_at = now
 
     # -- the task owns it ------------------------------------------------------------------
 
@@ -217,15 +222,10 @@ class Flow:
             # Said here too, because a slow client keeps the flow from ever being parked.
             self.failure = too_slow("total", streaming=True)
             return
-        self._move(now)
-        if self.pending and not self._over:
-            self._write(self.heard_at)
-        if not (self._over or self.pending):
+        if not self._move(now) and self.pending:
+            self._flush()
+        if not (self.ended or self.failure or self.client_left or self.pending):
             await self._park()
-
-    @property
-    def _over(self) -> bool:
-        return self.ended or self.failure is not None or self.client_left
 
     async def _advance(self) -> None:
         """Do as a task what the pump does: for clients that no pump can write to."""
@@ -239,7 +239,8 @@ class Flow:
                 text = self.translate(data, trio.current_time())
                 if text:
                     self.pending = self._framed(text)
-            self._check_end()
+            if self._upstream.complete:
+                self._check_end()
         if scope.cancelled_caught:
             now = trio.current_time()
             self.failure = self.overdue(now)
@@ -247,7 +248,8 @@ class Flow:
                 self.pending = self._framed(HEARTBEAT)
 
     def _check_end(self) -> None:
-        if self._upstream.complete and not self.ended and self.failure is None:
+        """The body is complete: so must be what it said."""
+        if not self.ended and self.failure is None:
             self.failure = no_end_marker()
 
     async def flush(self) -> None:
@@ -306,32 +308,30 @@ class Flow:
             self.failure = internal("streaming")
         self.wake()
 
-    def _on_ready(self) -> bool:
-        """The provider's socket is ready; whether there is something to `_flush` then."""
-        self._move(self._pump.now)
-        if self._over:
+    def _on_ready(self) -> bytes:
+        """The provider's socket is ready; what there is to `_flush` then."""
+        if self._move(self._pump.now):
             self.wake()
-        return bool(self.pending)
+        return self.pending
 
-    def _move(self, now: float) -> None:
-        """Make ``pending`` what one read brings, without waiting, and note what came to an end."""
+    def _move(self, now: float) -> bool:
+        """Make ``pending`` what one read brings, without waiting; whether that was the last."""
         try:
-            data = self._upstream.receive_nowait()
+            data = self._receive()
         except BlockingIOError:
-            return
+            return False
         except UpstreamFault as fault:
             self.failure = broken(fault)
-            return
+            return True
         if data:  # framing alone, or half a TLS record, says nothing
             text = self.translate(data, now)
             if text:
-                self.pending = self._framed(text)
-        self._check_end()
+                self.pending = self._client.frame(text) if self._opened else self._framed(text)
+        if self._upstream.complete:
+            self._check_end()
+        return self.ended or self.failure is not None
 
     def _flush(self) -> None:
-        self._write(self._pump.now)
-
-    def _write(self, now: float) -> None:
         """Send at once what the socket takes; the rest, and the waiting, are the task's."""
         pending = self.pending
         try:
@@ -340,7 +340,7 @@ class Flow:
             self.client_left = True
             self.wake()
             return
-        self.sent_at = now
+        self.sent_at = self.heard_at
         if sent == len(pending):
             self.pending = b""
         else:

@@ -37,6 +37,7 @@ class _Skimmed(msgspec.Struct, gc=False):
     error: Any = None
 
 
+_DONE: Final = b"[DONE]"
 _PLAIN: Final = Chunk()
 _NULL_USAGE: Final = Chunk(usage=None)
 
@@ -52,6 +53,8 @@ class OpenAIProvider:
 
     def read(self, data: bytes) -> Chunk | None:
         """The chunk in ``data``; None for ``[DONE]``, with or without blanks around it."""
+        if data == _DONE:
+            return None
         try:
             _check_utf8(data)
             chunk = _chunk.decode(data)
@@ -66,11 +69,14 @@ class OpenAIProvider:
 
     def skim(self, data: bytes) -> Chunk | None:
         """`read` at half its cost."""
+        if data == _DONE:
+            return None
         try:
-            _check_utf8(data)
+            if not data.isascii():
+                _check_utf8(data)
             skimmed = _skimmed.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return self.read(data)  # the end marker, an error told in-band, or garbage
+            return self.read(data)  # an end marker with blanks, an error told in-band, or garbage
         if skimmed.error is not None:
             raise _told_in_band()
         if skimmed.usage is msgspec.UNSET:
@@ -94,7 +100,7 @@ def _check_utf8(data: bytes) -> None:
 
 def _check_end(data: bytes, error: Exception) -> None:
     """What is no JSON must be the end marker."""
-    if data.strip() != b"[DONE]":
+    if data.strip() != _DONE:
         raise malformed("chunk", "streaming") from error
 
 

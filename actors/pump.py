@@ -19,8 +19,8 @@ The poller is an argument, so that a simulation runs this very pump on virtual t
 from __future__ import annotations
 
 import select
-import time
 from collections.abc import Callable
+from time import perf_counter
 from typing import Protocol
 
 import msgspec
@@ -214,26 +214,25 @@ class Pump:
         self._turns += 1
         sources = self._sources
         batch = [(fd, sources.get(fd)) for fd in self._poller.poll(BATCH)]
-        stop_at = time.perf_counter() + TURN
+        stop_at = perf_counter() + TURN
         full = []
         for fd, source in batch:
             if source is None or sources.get(fd) is not source:
                 continue
             self._events += 1
-            if self._call(fd, source, source.on_ready):
-                full.append((fd, source))
-            if time.perf_counter() > stop_at:
+            try:
+                if source.on_ready():
+                    full.append((fd, source))
+            except Exception as fault:  # noqa: BLE001 -- one stream's fault must not reach another
+                self._lose(fd, source, fault)
+            if perf_counter() > stop_at:
                 break
         for fd, source in full:
             if sources.get(fd) is source and source.flush is not None:
-                self._call(fd, source, source.flush)
-
-    def _call(self, fd: int, source: Source, function: Callable[[], object]) -> object:
-        try:
-            return function()
-        except Exception as fault:  # noqa: BLE001 -- one stream's fault must not reach another
-            self._lose(fd, source, fault)
-            return None
+                try:
+                    source.flush()
+                except Exception as fault:  # noqa: BLE001 -- likewise
+                    self._lose(fd, source, fault)
 
     def _lose(self, fd: int, source: Source, fault: Exception) -> None:
         self._tell(fault)

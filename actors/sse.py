@@ -115,8 +115,11 @@ class SseDecoder:
 
         An event of the type ``error`` is told as `ERROR`, whatever its data.
         """
-        self._begin(data)
+        if self._start is not None:
+            self._begin(data)
         if self._clean and b"\r" not in data and len(data) <= self._limit:
+            if data.count(b"\n") == 2 and data[:6] == b"data: " and data[-2:] == b"\n\n":
+                return [data[6:-2]]
             blocks = data.split(b"\n\n")
             if not blocks.pop() and _are_lines_of_data(data, len(blocks)):
                 return [block[6:] for block in blocks]

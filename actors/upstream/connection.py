@@ -152,6 +152,9 @@ class UpstreamConnection:
             self._reader.close()
 
     async def _read(self) -> bytes:
+        """Some bytes of a head. It waits before it looks: a provider takes its time to answer."""
+        if not self._wire.holds_bytes:
+            await self._wire.wait_readable()
         while True:
             try:
                 return self._recv(RECEIVE_SIZE)

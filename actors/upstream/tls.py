@@ -66,6 +66,11 @@ class TlsWire:
         return self._socket.fileno()
 
     @property
+    def holds_bytes(self) -> bool:
+        """Whether encrypted bytes were read that are not decrypted: those behind a handshake."""
+        return self._incoming.pending > 0
+
+    @property
     def session(self) -> ssl.SSLSession | None:
         """What a later connection may resume from."""
         return self._tls.session
@@ -101,7 +106,7 @@ class TlsWire:
             self._incoming.write_eof()
         try:
             plain = self._read_record()
-            if self._incoming.pending or self._tls.pending():
+            if self._incoming.pending:  # a record is read whole: within TLS nothing is left
                 plain = self._read_records(plain)
         finally:
             if self._outgoing.pending:

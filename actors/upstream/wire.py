@@ -22,6 +22,10 @@ class Wire(Protocol):
     def fd(self) -> int:
         """The descriptor to wait for; -1 when closed."""
 
+    @property
+    def holds_bytes(self) -> bool:
+        """Whether `recv` may have something though the descriptor is silent."""
+
     def recv(self, size: int, /) -> bytes:
         """One read. Empty at the peer's end of file.
 
@@ -64,6 +68,11 @@ class PlainWire:
     def fd(self) -> int:
         """The socket's descriptor."""
         return self._socket.fileno()
+
+    @property
+    def holds_bytes(self) -> bool:
+        """Never."""
+        return False
 
     async def wait_readable(self) -> None:
         """Wait for bytes or an end of file."""

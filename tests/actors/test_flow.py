@@ -284,7 +284,7 @@ async def test_a_mistake_of_ours_ends_this_stream_with_an_error_instead_of_losin
             def render(self, data: bytes, chunk: Chunk) -> bytes:
                 raise NotImplementedError
 
-        at.flow._client_format = Mistaken(usage=False)
+        at.flow._render = Mistaken(usage=False).render
         async with trio.open_nursery() as nursery:
             nursery.start_soon(at.flow.next)
             await trio.testing.wait_all_tasks_blocked()
