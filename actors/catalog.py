@@ -455,6 +455,15 @@ EXTENDED: dict[str, Metric] = _names(
             labels=(ACTOR,),
         ),
         Metric(
+            name="sluice_reports_lost_total",
+            kind="counter",
+            help="Requests that ended uncounted, because nobody counted for too long",
+            unit="requests",
+            domain="Service Runtime",
+            stage="any",
+            origin="extended",
+        ),
+        Metric(
             name="sluice_actor_restarts_total",
             kind="counter",
             help="Restarts of a kind of actor",

@@ -16,6 +16,7 @@ import msgspec
 
 from sluice.engine import Actor, Mailbox, Message, handler
 
+from .returns import Returns
 from .settings import ConnectionSettings
 from .slots import Slots
 
@@ -49,12 +50,6 @@ class Acquire(Message[Granted | Refused], frozen=True):
     stream: str
 
 
-class Release(Message[None], frozen=True):
-    """``stream`` needs its slot no more. Idempotent; harmless for one that never had any."""
-
-    stream: str
-
-
 class Count(Message[SlotsInUse], frozen=True):
     """How many slots are taken."""
 
@@ -65,31 +60,35 @@ class Connections(Actor):
     Args:
         settings: how many slots there are.
         held: tells which streams hold one now. No message: a paused actor would not answer.
+        returns: where streams give theirs back.
     """
 
     mailbox = Mailbox(capacity=16384)
 
-    def __init__(self, settings: ConnectionSettings, held: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        held: Callable[[], Iterable[str]],
+        returns: Returns,
+    ) -> None:
         self._slots = Slots(settings.limit, settings.soft_ratio)
         self._held = held
+        self._returns = returns
         self._refused = 0
 
     async def on_start(self) -> None:
         """Learn what is held. At the very first start nothing is."""
+        self._returns.take()  # of slots that an earlier incarnation granted
         self._slots.adopt(self._held())
 
     @handler
     def acquire(self, message: Acquire) -> Granted | Refused:
         """Grant or refuse."""
+        self._take_back()
         if not self._slots.take(message.stream):
             self._refused += 1
             return Refused(RETRY_AFTER)
         return Granted()
-
-    @handler
-    def release(self, message: Release) -> None:
-        """Take back."""
-        self._slots.give_back(message.stream)
 
     @handler
     def count(self, _message: Count) -> SlotsInUse:
@@ -98,7 +97,12 @@ class Connections(Actor):
 
     def statistics(self) -> SlotsInUse:
         """A snapshot."""
+        self._take_back()
         slots = self._slots
         return SlotsInUse(
             len(slots), slots.limit, slots.soft_limit, slots.above_soft_limit, self._refused
         )
+
+    def _take_back(self) -> None:
+        for stream in self._returns.take():
+            self._slots.give_back(stream)

@@ -1,10 +1,11 @@
 """The actor that counts: it takes what others tell, and renders it for ``/metrics``.
 
-Everybody tells (`Report`, `Count`, ...) and only the edge asks (`Render`, `Figures`), so no
-stream ever waits for a metric. The numbers belong to whoever made the tally and the window:
-each incarnation is given the same ones, so a crash or a restart loses nothing counted, and
-what is told in between waits in the mailbox. Should the mailbox be full, the newest message
-is dropped and counted by the engine (``sluice_mailbox_overflow_total``).
+Reports of requests lie in a `Ledger`, which it reads; for the rest everybody tells (`Count`, ...)
+and only the edge asks (`Render`, `Figures`), so no stream ever waits for a metric. The numbers
+belong to whoever made the tally, the window and the ledger: each incarnation is given the same
+ones, so a crash or a restart loses nothing counted, and what is told in between waits in the
+mailbox. Should the mailbox be full, the newest message is dropped and counted by the engine
+(``sluice_mailbox_overflow_total``); what finds the ledger full, by ``sluice_reports_lost_total``.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from sluice.engine import Actor, Mailbox, Message, handler
 from .accounting import Window, updates
 from .catalog import ALL, Kind
 from .exposition import OPENMETRICS, TEXT, Exposition, Renderer, negotiate
+from .ledger import Ledger
 from .process import sample_process
-from .reports import RequestReport
 from .samplers import Sampler
 from .tally import Delta, Labels, Tally
 
@@ -36,17 +37,17 @@ __all__ = [
     "Metrics",
     "Observe",
     "Render",
-    "Report",
     "SetGauge",
     "Vitals",
     "negotiate",
 ]
 
 
-class Report(Message[None], frozen=True):
-    """A request ended."""
+READING = 0.05
+"""Seconds between an entry in the ledger and its reading, with all that came meanwhile."""
 
-    report: RequestReport
+PAGE = 32
+"""Entries that are read before other tasks have a turn: half a millisecond."""
 
 
 class ChunksStreamed(Message[None], frozen=True):
@@ -130,6 +131,7 @@ class Metrics(Actor):
     Args:
         tally: the numbers, kept by the factory from one incarnation to the next.
         window: the last minute, likewise.
+        ledger: the reports of requests that ended, likewise.
         samplers: what to read before each rendering.
         loop_interval: seconds between two looks at the event loop's delay; None: never.
     """
@@ -140,28 +142,25 @@ class Metrics(Actor):
         self,
         tally: Tally,
         window: Window,
+        ledger: Ledger,
         samplers: Sequence[Sampler] = (sample_process,),
         loop_interval: float | None = 1.0,
     ) -> None:
         super().__init__()
         self._tally = tally
         self._window = window
+        self._ledger = ledger
         self._samplers = samplers
         self._loop_interval = loop_interval
         self._renderer = Renderer(tally)
 
     async def on_start(self) -> None:
-        """Begin the window, and watch the event loop."""
+        """Begin the window, read the ledger from here on, and watch the event loop."""
         self._window.begin(trio.current_time())
         self._tally.apply([("sluice_build_info", (self._tally.known.version,), 1.0)])
+        self.context.spawn(self._read_for_ever)
         if self._loop_interval is not None:
             self.context.spawn(self._watch_loop, self._loop_interval)
-
-    @handler
-    def report(self, message: Report) -> None:
-        """Count what a report moves."""
-        self._tally.apply(updates(message.report))
-        self._window.add(trio.current_time(), message.report)
 
     @handler
     def chunks_streamed(self, message: ChunksStreamed) -> None:
@@ -192,6 +191,7 @@ class Metrics(Actor):
     @handler
     async def render(self, message: Render) -> bytes:
         """The exposition. Between two families, other tasks run: no stream waits for it."""
+        await self._read_all()
         self._sample()
         pieces = []
         for piece in self._renderer.pieces(openmetrics=message.openmetrics):
@@ -200,8 +200,9 @@ class Metrics(Actor):
         return b"".join(pieces)
 
     @handler
-    def figures(self, message: Figures) -> Vitals:  # noqa: ARG002 -- the message says only what
+    async def figures(self, message: Figures) -> Vitals:  # noqa: ARG002 -- the message says only what
         """The load of the last minute."""
+        await self._read_all()
         self._sample()
         rates = self._window.rates(trio.current_time())
         return Vitals(
@@ -211,7 +212,28 @@ class Metrics(Actor):
             rates.error_rate_percent,
         )
 
+    def _read_page(self) -> bool:
+        """Count what some reports move; whether there may be more."""
+        for _ in range(PAGE):
+            entry = self._ledger.read()
+            if entry is None:
+                return False
+            self._tally.apply(updates(entry.report))
+            self._window.add(entry.at, entry.report)
+        return True
+
+    async def _read_all(self) -> None:
+        while self._read_page():
+            await trio.lowlevel.checkpoint()
+
+    async def _read_for_ever(self) -> None:
+        while True:
+            await self._ledger.wait()
+            await trio.sleep(READING)
+            await self._read_all()
+
     def _sample(self) -> None:
+        self._tally.raise_to("sluice_reports_lost_total", (), self._ledger.lost)
         for sample in self._samplers:
             sample(self._tally)
 

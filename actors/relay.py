@@ -23,16 +23,14 @@ import trio
 
 from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull, Ref
 
-from .connections import Acquire, Refused, Release
+from .connections import Acquire, Refused
 from .failures import ClientLeft, ClientStalled, Failure, UpstreamFault
 from .flow import Flow
-from .metrics import Report
 from .openai import OpenAIProvider
 from .outcome import Ending, outcome_of, report_of
 from .provider import Call, ProviderClient
 from .reports import Attempt, Outcome
 from .stream import Stream
-from .telling import mention
 from .upstream_failures import (
     broken,
     internal,
@@ -83,15 +81,14 @@ async def live(stream: Stream) -> None:
 
 async def _admitted(stream: Stream) -> None:
     """Hold one of the replica's slots (``decision 13``) for the rest. Given back on every path."""
-    connections = stream.services.connections
     try:
-        await _acquire(stream, connections)
+        await _acquire(stream, stream.services.connections)
         stream.holds_slot = True
         stream.admitted_at = trio.current_time()
         await _attempt(stream)
     finally:
         stream.holds_slot = False
-        _release(stream, connections)
+        stream.services.returns.put(stream.id)
 
 
 async def _acquire(stream: Stream, connections: Ref) -> None:
@@ -116,14 +113,6 @@ def _no_capacity(status: int, code: str, message: str, retry_after: float) -> Fa
         code=code,
         retry_after=retry_after,
     )
-
-
-def _release(stream: Stream, connections: Ref) -> None:
-    """Give the slot back, now; if there is no room to say so, as soon as there is."""
-    try:
-        connections.tell_nowait(Release(stream.id))
-    except MailboxFull:
-        stream.services.spawn(connections.tell, Release(stream.id))
 
 
 # -- the call ----------------------------------------------------------------------------------
@@ -257,8 +246,6 @@ async def _tell(stream: Stream, ending: Ending) -> None:
 
 def _report(stream: Stream, ending: Ending) -> None:
     stream.client.unwatch()
-    report = report_of(stream, ending, trio.current_time())
-    stream.services.log(report)
-    mention(stream.services.metrics, Report(report))
+    stream.services.report(report_of(stream, ending, trio.current_time()))
     stream.ended.set()
     stream.forget()

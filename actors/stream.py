@@ -17,6 +17,7 @@ from .formats import ClientFormat, ProviderFormat
 from .provider import ProviderClient
 from .pump import Pump
 from .reports import Attempt, RequestReport
+from .returns import Returns
 from .scan import Scan
 from .settings import ModelSettings
 from .sse import HEARTBEAT, encode
@@ -52,13 +53,15 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What a stream needs of the worker it lives in."""
 
     connections: Ref
-    metrics: Ref
+    returns: Returns
+    """Where slots are given back."""
     providers: Mapping[str, ProviderClient]
     pump: Pump
     scan: Scan
     spawn: Callable[..., None]
     """Start a task beside the streams' own: ``spawn(async_function, *args)``."""
-    log: Callable[[RequestReport], None]
+    report: Callable[[RequestReport], None]
+    """Told once of each stream, when it has ended: to log it and to count it."""
     on_fault: Callable[[BaseException], None]
 
 

@@ -31,6 +31,7 @@ from .provider import ProviderClient
 from .pump import Pump, PumpStatistics
 from .relay import LAST_WORDS, live
 from .reports import RequestReport
+from .returns import Returns
 from .scan import Scan
 from .stream import Job, Services, Stream
 from .upstream_failures import stopped
@@ -139,13 +140,14 @@ class Streams(Actor):
         scan: the worker's, running.
         spawn: starts a task of the worker's.
         drain: seconds that streams get to end when it is stopped.
-        log: takes each stream's report.
+        returns: where streams give their slots back.
+        report: takes each stream's report.
         on_fault: takes what was a mistake of ours.
     """
 
     mailbox = Mailbox(capacity=1024)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what streams need of their worker
         self,
         service: StreamService,
         make_providers: Callable[[Context], Mapping[str, ProviderClient]],
@@ -154,7 +156,8 @@ class Streams(Actor):
         scan: Scan,
         spawn: Callable[..., None],
         drain: float,
-        log: Callable[[RequestReport], None],
+        returns: Returns,
+        report: Callable[[RequestReport], None],
         on_fault: Callable[[BaseException], None],
     ) -> None:
         self._service = service
@@ -163,7 +166,8 @@ class Streams(Actor):
         self._scan = scan
         self._spawn = spawn
         self._drain = drain
-        self._log = log
+        self._returns = returns
+        self._report = report
         self._on_fault = on_fault
 
     async def on_start(self) -> None:
@@ -171,12 +175,12 @@ class Streams(Actor):
         self.context.spawn(self._tell_chunks)
         services = Services(
             connections=self.context.ref("connections"),
-            metrics=self.context.ref("metrics"),
+            returns=self._returns,
             providers=self._make_providers(self.context),
             pump=self._pump,
             scan=self._scan,
             spawn=self._spawn,
-            log=self._log,
+            report=self._report,
             on_fault=self._on_fault,
         )
         self._service.open(services)

@@ -8,10 +8,8 @@ import trio
 
 from sluice.actors.client import Client
 from sluice.actors.failures import Failure
-from sluice.actors.metrics import Report
 from sluice.actors.stream import Job
 from sluice.actors.streams import NotAccepting
-from sluice.actors.telling import mention
 
 from .asgi import JSON, Headers, Receive, Scope, Send, answer
 from .asgi_client import asgi_client
@@ -111,8 +109,7 @@ class Arrival:
         duration = trio.current_time() - self.at
         error = None if failure is None else (failure.error_type, failure.stage)
         report = plain_report(self.request_id, self.route, status, end, duration, error)
-        self._services.log(report)
-        mention(self._services.metrics, Report(report))
+        self._services.report(report)
 
 
 def _not_accepting() -> Failure:

@@ -49,8 +49,8 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     connections: Ref
     providers: Callable[[], dict[str, ProviderState]]
     """Every configured provider, as it is now. Synchronous."""
-    log: Callable[[RequestReport], None]
-    """Told of each request to a streaming route."""
+    report: Callable[[RequestReport], None]
+    """Told of each request to a streaming route, once: to log it and to count it."""
     log_small: Callable[[RequestReport], None]
     """Told of each other one: probes, scrapes, preflights, and what is not there."""
     lifecycle: Callable[[], Lifecycle]

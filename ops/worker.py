@@ -29,17 +29,18 @@ import trio
 from sluice.actors.accounting import Window
 from sluice.actors.catalog import Known
 from sluice.actors.connections import Connections
-from sluice.actors.metrics import Count, Metrics
+from sluice.actors.ledger import Ledger
+from sluice.actors.metrics import Metrics
 from sluice.actors.process import sample_process
 from sluice.actors.provider import Provider, ProviderClient, Shelf
 from sluice.actors.pump import EpollPoller, Pump
 from sluice.actors.reports import RequestReport
+from sluice.actors.returns import Returns
 from sluice.actors.samplers import engine_sampler, provider_sampler
 from sluice.actors.scan import Scan, tick_for
 from sluice.actors.settings import Timeouts
 from sluice.actors.streams import Streams, StreamService
 from sluice.actors.tally import Tally
-from sluice.actors.telling import mention
 from sluice.actors.upstream_failures import stopped
 from sluice.engine import (
     ActorStatistics,
@@ -83,6 +84,8 @@ class Worker:
         self.pump = Pump(EpollPoller, self.on_fault)
         self.scan = Scan(tick_for([*_waits(config.timeouts), *_model_waits(config)]))
         self.streams = StreamService()
+        self.returns = Returns()
+        self.ledger = Ledger()
         self.shelves = {name: Shelf(each) for name, each in config.providers.items()}
         self.providers: dict[str, ProviderClient] = {}
         self.listening = listening
@@ -126,7 +129,7 @@ class Worker:
             metrics=context.ref("metrics"),
             connections=context.ref("connections"),
             providers=self.provider_states,
-            log=request_line,
+            report=self.report,
             log_small=small_request_line,
             lifecycle=self.lifecycle,
             version=VERSION,
@@ -138,11 +141,10 @@ class Worker:
         )
         return build_app(services)
 
-    def on_refused(self, report: RequestReport) -> None:
-        """A request that the edge turned away: a line like any other's, and its error counts."""
+    def report(self, report: RequestReport) -> None:
+        """A request has ended, or was turned away: it gets its line in the log, and counts."""
         request_line(report)
-        if self.state != "starting" and report.error is not None:
-            mention(self.system.ref("metrics"), Count("sse_errors_total", report.error))
+        self.ledger.enter(report)
 
     def serves(self, system: System) -> None:
         """Every actor is ready."""
@@ -237,13 +239,17 @@ def _tree(worker: Worker) -> SupervisorSpec:
     return SupervisorSpec(
         "root",
         [
-            ChildSpec("metrics", lambda: Metrics(tally, window, samplers)),
-            ChildSpec("connections", lambda: Connections(config.connections, worker.streams.held)),
+            ChildSpec("metrics", lambda: Metrics(tally, window, worker.ledger, samplers)),
+            ChildSpec("connections", lambda: _connections(worker)),
             SupervisorSpec("providers", _providers(worker)),
             ChildSpec("streams", lambda: _streams(worker), shutdown=patience),
             ChildSpec("edge", lambda: _edge(worker, counts), shutdown=patience),
         ],
     )
+
+
+def _connections(worker: Worker) -> Connections:
+    return Connections(worker.config.connections, worker.streams.held, worker.returns)
 
 
 def _providers(worker: Worker) -> list[ChildSpec]:
@@ -262,7 +268,8 @@ def _streams(worker: Worker) -> Streams:
         scan=worker.scan,
         spawn=worker.spawn,
         drain=config.server.drain,
-        log=request_line,
+        returns=worker.returns,
+        report=worker.report,
         on_fault=worker.on_fault,
     )
 
@@ -284,7 +291,7 @@ def _edge(worker: Worker, counts: EdgeCounts) -> Edge:
         edge_settings(worker.config),
         worker.pump,
         counts=counts,
-        on_refused=worker.on_refused,
+        on_refused=worker.report,
         last_call=lambda: worker.streams.end_all(stopped()),
     )
 

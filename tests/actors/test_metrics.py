@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from sluice.actors.accounting import Window
 from sluice.actors.catalog import Known
+from sluice.actors.ledger import Ledger
 from sluice.actors.metrics import (
     ChunksStreamed,
     Count,
@@ -18,7 +19,6 @@ from sluice.actors.metrics import (
     Metrics,
     Observe,
     Render,
-    Report,
     SetGauge,
     Vitals,
 )
@@ -51,11 +51,13 @@ REQUESTS = "sse_requests_total", ("success", "openai", "gpt-4")
 
 @asynccontextmanager
 async def metrics(
-    tally: Tally, samplers: tuple[Callable[[Tally], None], ...] = ()
+    tally: Tally,
+    samplers: tuple[Callable[[Tally], None], ...] = (),
+    ledger: Ledger | None = None,
 ) -> AsyncIterator[System]:
-    """A system with the metrics actor alone, on ``tally``."""
-    window = Window()
-    child = ChildSpec("metrics", lambda: Metrics(tally, window, samplers))
+    """A system with the metrics actor alone, on ``tally`` and ``ledger``."""
+    window, reports = Window(), Ledger() if ledger is None else ledger
+    child = ChildSpec("metrics", lambda: Metrics(tally, window, reports, samplers))
     async with open_system(SupervisorSpec("root", children=[child])) as system:
         yield system
 
@@ -67,9 +69,10 @@ async def settled(ref: Ref) -> Vitals:
 
 async def test_a_report_moves_the_metrics_of_its_request() -> None:
     tally = Tally(KNOWN)
-    async with metrics(tally) as system:
+    ledger = Ledger()
+    async with metrics(tally, ledger=ledger) as system:
         ref = system.ref("metrics")
-        ref.tell_nowait(Report(REPORT))
+        ledger.enter(REPORT)
         await settled(ref)
     assert tally.value(*REQUESTS) == 1
     assert tally.value("sse_provider_latency_seconds", ("openai",)) == 1
@@ -77,10 +80,11 @@ async def test_a_report_moves_the_metrics_of_its_request() -> None:
 
 async def test_chunks_of_a_running_stream_and_of_its_report_add_up() -> None:
     tally = Tally(KNOWN)
-    async with metrics(tally) as system:
+    ledger = Ledger()
+    async with metrics(tally, ledger=ledger) as system:
         ref = system.ref("metrics")
         ref.tell_nowait(ChunksStreamed({"openai": 400, "anthropic": 3}))
-        ref.tell_nowait(Report(REPORT))
+        ledger.enter(REPORT)
         await settled(ref)
     assert tally.value("sse_chunks_streamed_total", ("openai",)) == 407
     assert tally.value("sse_chunks_streamed_total", ("anthropic",)) == 3
@@ -104,9 +108,10 @@ async def test_it_counts_sets_and_observes_what_it_is_told() -> None:
 async def test_it_adds_what_another_process_counted() -> None:
     tally, other = Tally(KNOWN), Tally(KNOWN)
     other.apply([(*REQUESTS, 2)])
-    async with metrics(tally) as system:
+    ledger = Ledger()
+    async with metrics(tally, ledger=ledger) as system:
         ref = system.ref("metrics")
-        ref.tell_nowait(Report(REPORT))
+        ledger.enter(REPORT)
         ref.tell_nowait(Merge(other.drain()))
         await settled(ref)
     assert tally.value(*REQUESTS) == 3
@@ -133,9 +138,10 @@ def test_a_message_that_makes_no_sense_fails_where_it_is_made(
 
 @pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
 async def test_it_renders_what_it_counted(openmetrics: bool) -> None:
-    async with metrics(Tally(KNOWN)) as system:
+    ledger = Ledger()
+    async with metrics(Tally(KNOWN), ledger=ledger) as system:
         ref = system.ref("metrics")
-        ref.tell_nowait(Report(REPORT))
+        ledger.enter(REPORT)
         exposition = (await ref.ask(Render(openmetrics=openmetrics))).decode()
     line = 'sse_requests_total{model="gpt-4",provider="openai",status="success"} 1.0'
     assert line in exposition.splitlines()
@@ -177,12 +183,13 @@ async def test_what_is_sampled_is_as_fresh_as_the_rendering() -> None:
 
 async def test_a_restart_loses_nothing_counted_and_nothing_told_meanwhile() -> None:
     tally = Tally(KNOWN)
-    async with metrics(tally) as system:
+    ledger = Ledger()
+    async with metrics(tally, ledger=ledger) as system:
         ref = system.ref("metrics")
         for _ in range(100):
-            ref.tell_nowait(Report(REPORT))
+            ledger.enter(REPORT)
         await system.restart("metrics")
-        ref.tell_nowait(Report(REPORT))
+        ledger.enter(REPORT)
         vitals = await settled(ref)
     assert tally.value(*REQUESTS) == 101
     assert vitals.requests_per_second > 0
@@ -198,12 +205,13 @@ async def test_a_crash_loses_nothing_counted(
             sampled.apply([("sse_queue_depth", ("overflow",), 1)])
             raise RuntimeError("a sampler failed")
 
-    async with metrics(tally, (fail_once,)) as system:
+    ledger = Ledger()
+    async with metrics(tally, (fail_once,), ledger=ledger) as system:
         ref = system.ref("metrics")
-        ref.tell_nowait(Report(REPORT))
+        ledger.enter(REPORT)
         with pytest.raises(Exception, match="metrics"):
             await ref.ask(Render(openmetrics=True))
-        ref.tell_nowait(Report(REPORT))
+        ledger.enter(REPORT)
         exposition = await ref.ask(Render(openmetrics=True))
     families = {family.name: family for family in parse(exposition.decode())}  # type: ignore[no-untyped-call]
     requests = {tuple(sorted(s.labels.values())): s.value for s in families["sse_requests"].samples}
@@ -225,13 +233,14 @@ async def test_figures_are_the_load_of_the_last_minute(
         duration=10.0,
         error=("timeout_error", "provider_call"),
     )
-    async with metrics(Tally(KNOWN)) as system:
+    ledger = Ledger()
+    async with metrics(Tally(KNOWN), ledger=ledger) as system:
         ref = system.ref("metrics")
         await trio.sleep(600)
         ref.tell_nowait(SetGauge("sse_active_connections", (), 12))
         ref.tell_nowait(SetGauge("sse_connection_limit", (), 100))
         for report in [REPORT] * 90 + [failed] * 30:
-            ref.tell_nowait(Report(report))
+            ledger.enter(report)
         assert await settled(ref) == Vitals(12, 100, 2.0, 25.0)
         await trio.sleep(61)
         assert await settled(ref) == Vitals(12, 100, 0.0, 0.0)
@@ -244,3 +253,53 @@ async def test_the_event_loops_delay_is_observed_once_a_second(
     async with metrics(tally):
         await trio.sleep(10.5)
     assert tally.value("sluice_loop_delay_seconds") == 10
+
+
+async def test_reports_are_read_soon_also_if_nobody_asks(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    tally, ledger = Tally(KNOWN), Ledger()
+    async with metrics(tally, ledger=ledger):
+        for count in (1, 2):
+            for _ in range(100):
+                ledger.enter(REPORT)
+            await trio.sleep(0.1)
+            assert tally.value(*REQUESTS) == 100 * count
+
+
+async def test_others_run_while_it_reads_a_long_ledger() -> None:
+    turns = 0
+
+    async def spin() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    ledger = Ledger()
+    for _ in range(2000):
+        ledger.enter(REPORT)
+    async with metrics(Tally(KNOWN), ledger=ledger) as system, trio.open_nursery() as nursery:
+        nursery.start_soon(spin)
+        await settled(system.ref("metrics"))
+        assert turns > 2000 / 100
+        nursery.cancel_scope.cancel()
+
+
+async def test_reports_that_nobody_had_room_for_are_counted() -> None:
+    tally, ledger = Tally(KNOWN), Ledger(capacity=1)
+    for _ in range(4):
+        ledger.enter(REPORT)
+    async with metrics(tally, ledger=ledger) as system:
+        await settled(system.ref("metrics"))
+    assert tally.value("sluice_reports_lost_total") == 3
+
+
+async def test_what_was_entered_while_it_was_stopped_is_counted_after_it() -> None:
+    tally, ledger = Tally(KNOWN), Ledger()
+    async with metrics(tally, ledger=ledger) as system:
+        await system.stop("metrics")
+        ledger.enter(REPORT)
+        await system.restart("metrics")
+        await settled(system.ref("metrics"))
+    assert tally.value(*REQUESTS) == 1

@@ -12,12 +12,12 @@ import trio
 import trio.testing
 from tests.actors.fakes import FakeClient, FakePoller, FakeUpstream
 
-from sluice.actors.connections import Acquire, Granted, Refused, Release
+from sluice.actors.connections import Acquire, Granted, Refused
 from sluice.actors.failures import UpstreamFault
-from sluice.actors.metrics import Report
 from sluice.actors.pump import Pump
 from sluice.actors.relay import live
 from sluice.actors.reports import RequestReport
+from sluice.actors.returns import Returns
 from sluice.actors.scan import Scan
 from sluice.actors.settings import ModelSettings, Timeouts
 from sluice.actors.stream import Job, Services, Stream
@@ -42,8 +42,6 @@ class FakeConnections:
 
     def __init__(self) -> None:
         self.replies: list[object] = []
-        self.told: list[object] = []
-        self.full = 0
 
     async def ask(self, message: object, timeout: float = 5.0) -> object:
         assert isinstance(message, Acquire)
@@ -52,25 +50,6 @@ class FakeConnections:
         if isinstance(reply, Exception):
             raise reply
         return reply
-
-    def tell_nowait(self, message: object) -> None:
-        if self.full:
-            self.full -= 1
-            raise MailboxFull("connections", "full")
-        self.told.append(message)
-
-    async def tell(self, message: object) -> None:
-        await trio.lowlevel.checkpoint()
-        self.told.append(message)
-
-
-class FakeMetrics:
-    def __init__(self) -> None:
-        self.reports: list[RequestReport] = []
-
-    def tell_nowait(self, message: object) -> None:
-        assert isinstance(message, Report)
-        self.reports.append(message.report)
 
 
 class FakeCall:
@@ -125,17 +104,17 @@ class World:
             self.call.content_type = "application/json"
         self.provider = FakeProvider(self.call)
         self.connections = FakeConnections()
-        self.metrics = FakeMetrics()
+        self.returns = Returns()
         self.client = FakeClient(direct=direct)
-        self.logged: list[RequestReport] = []
+        self.reports: list[RequestReport] = []
         self.services = Services(
             connections=cast("Any", self.connections),
-            metrics=cast("Any", self.metrics),
+            returns=self.returns,
             providers=cast("Any", {"openai": self.provider}),
             pump=Pump(lambda: self.poller, self.faults.append),
             scan=Scan(0.25),
             spawn=nursery.start_soon,
-            log=self.logged.append,
+            report=self.reports.append,
             on_fault=self.faults.append,
         )
         job = Job(
@@ -155,13 +134,12 @@ class World:
 
     @property
     def report(self) -> RequestReport:
-        (report,) = self.metrics.reports
-        assert self.logged == [report]
+        (report,) = self.reports
         return report
 
     def check_released(self) -> None:
         """Whatever happened: the slot is back, the connection is back, nothing is watched."""
-        assert self.connections.told == [Release(ID)]
+        assert self.returns.take() == [ID]
         assert len(self.call.done) <= 1
         assert len(self.services.scan) == 0
         assert not self.poller.registered
@@ -267,16 +245,6 @@ async def test_a_manager_that_does_not_answer_costs_the_request_and_never_a_slot
         await at.live()
         assert at.client.head is not None
         assert at.client.head[0] == 503
-
-
-async def test_a_slot_is_given_back_although_the_mailbox_was_full(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    async with world() as at:
-        at.connections.full = 1
-        at.upstream.end(event("a") + END)
-        await at.live()
-        await trio.testing.wait_all_tasks_blocked()
 
 
 @pytest.mark.parametrize(

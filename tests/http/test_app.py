@@ -46,7 +46,7 @@ async def test_a_method_that_a_route_does_not_have_is_a_405_that_lists_those_it_
     assert answer.status == 405
     assert answer.header("allow") == allow
     assert answer.error["code"] == "method_not_allowed"
-    assert world.logged == []
+    assert world.reports == []
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/favicon.ico", "/stream/x", "/streams/abc"])

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from tests.http.app_world import World
 
-from sluice.engine import MailboxFull
 from sluice.http.services import AppSettings
 
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello"}]
@@ -30,7 +29,7 @@ async def test_a_valid_request_becomes_a_job_and_is_answered_by_the_stream(world
     assert world.job.route == "/v1/chat/completions"
     assert not world.job.streamed
     assert world.job.validated >= world.job.arrived
-    assert world.logged == []
+    assert world.reports == []
 
 
 async def test_every_field_but_model_and_stream_options_reaches_the_provider_byte_for_byte(
@@ -308,12 +307,6 @@ async def test_a_refusal_is_reported_as_a_validation_error_that_is_no_request(
     assert (report.http_status, report.end, report.request_id) == (400, "invalid_json", "mine")
     assert [stage for stage, _ in report.stages] == ["validation"]
     assert report.duration >= 0
-
-
-async def test_a_refusal_does_not_depend_on_the_metrics(world: World) -> None:
-    world.metrics.error = MailboxFull("metrics", "full")
-    assert (await world.chat(b"{")).status == 400
-    assert len(world.logged) == 1
 
 
 async def test_while_no_stream_is_taken_the_answer_is_503_with_a_time_to_come_back(

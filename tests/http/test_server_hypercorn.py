@@ -41,7 +41,7 @@ async def test_a_body_over_the_limit_is_a_413_however_it_is_framed(path: str, fr
         assert (answer.status, answer.code) == (413, "request_too_large")
         assert (await edge.request(framed("/stream", b"{}"))).status == 400
     assert world.streams.jobs == []
-    assert [(each.http_status, each.request_id) for each in world.logged] == [
+    assert [(each.http_status, each.request_id) for each in world.reports] == [
         (413, "mine-1"),
         (400, "mine-1"),
     ]
