@@ -45,6 +45,7 @@ exit codes: 0 measured; 1 something is missing or failed, or with --check a targ
 """
 
 _DESCRIPTORS = 65536
+_FAILURES = (programs.ProgramError, load.LoadError)
 """Open files that a program may have: 5,000 streams need 10,000 in a proxy."""
 
 _CONTESTANTS: dict[str, Starter] = {
@@ -92,14 +93,14 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print the table; 1 when something is missing or fails, or by ``--check``."""
     try:
         found = _measure(args)
-    except (programs.MissingError, programs.ProgramError, load.LoadError) as error:
+    except (programs.MissingError, *_FAILURES) as error:
         sys.stderr.write(f"sluice bench: {error}\n")
         return 1
     judged = targets.verdicts(found)
     sys.stdout.write(table.render(found, judged))
     if args.json is not None:
         args.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
-    return 1 if args.check and targets.missed(judged) else 0
+    return 1 if found.failed or (args.check and targets.missed(judged)) else 0
 
 
 def _measure(args: argparse.Namespace) -> results.Results:
@@ -124,7 +125,11 @@ def _measure(args: argparse.Namespace) -> results.Results:
             results.Results(_machine(ground), missing=missing),
         )
         for name in args.only or MEASUREMENTS:
-            MEASUREMENTS[name](bench)
+            try:
+                MEASUREMENTS[name](bench)
+            except _FAILURES as error:
+                # Minutes of other measurements are not to be lost with this one.
+                bench.results.failed.append(f"{name}: {error}")
     return bench.results
 
 

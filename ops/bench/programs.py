@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ _READY_WITHIN = 20.0
 _STOP_WITHIN = 5.0
 _LOOK_EVERY = 0.02
 _LOG_LINES = 12
+_PORTS = range(15_000, 32_000)
 _FILES_A_STREAM = 3
 _FILES_BESIDE = 500
 
@@ -162,10 +164,16 @@ def find(program: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody uses now, nor will be given to use.
+
+    The kernel's own choice is from the range of outgoing connections: with some thousands of
+    those, one would soon sit on it before whoever is to listen there has begun.
+    """
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ProgramError(f"no port of 127.0.0.1 from {_PORTS.start} to {_PORTS.stop} is free")
 
 
 def _tail(output: bytes) -> str:

@@ -89,6 +89,8 @@ class Results(msgspec.Struct):
     asks: list[Ask] = []
     missing: list[str] = []
     """What was left out because something is not installed."""
+    failed: list[str] = []
+    """Measurements that were begun and came to nothing, and why."""
 
 
 DIRECT = "direct"

@@ -66,7 +66,9 @@ def _machine(found: Results) -> str:
         lines.append("This Python was built without --enable-optimizations: slower than most.")
     if machine.one_core:
         lines.append("There is one core only: load and proxies share it, so ratios are no good.")
-    return "\n".join([*lines, *(f"Left out: {what}." for what in found.missing)])
+    left_out = [f"Left out: {what}." for what in found.missing]
+    failed = [f"FAILED: {what}" for what in found.failed]
+    return "\n".join([*lines, *left_out, *failed])
 
 
 def _costs(found: Results) -> str:

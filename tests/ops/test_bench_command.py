@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sluice.ops.bench import command, load, nginx, plan, programs
+from sluice.ops.bench import command, envoy, load, nginx, plan, programs
+from sluice.ops.bench.measurements import Bench
 from sluice.ops.bench.results import Ask, Machine, Results
 
 MACHINE = Machine(2, "3.11.7", optimized=True, kernel="6.1", descriptors=20000, one_core=False)
@@ -43,6 +46,29 @@ def test_all_rounds_are_written_as_json(
     assert written["asks"] == [{"checkpoint": 1, "ask": 5}, {"checkpoint": 2, "ask": 9}]
     assert written["machine"]["cores"] == 2
     assert capsys.readouterr().err == ""
+
+
+def test_a_measurement_that_fails_is_told_and_costs_no_other_its_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Bench) -> None:
+        raise programs.ProgramError("nginx ended early")
+
+    def succeed(bench: Bench) -> None:
+        bench.results.asks.append(Ask(1, 5))
+
+    @contextlib.contextmanager
+    def upstream(ground: object, pause: object) -> Iterator[tuple[None, None]]:
+        yield None, None
+
+    monkeypatch.setattr(nginx, "upstream", upstream)
+    for module in (nginx, load, envoy):
+        monkeypatch.setattr(module, "installed", str)
+    monkeypatch.setattr(command, "MEASUREMENTS", {"one": fail, "two": succeed})
+    assert command.run(arguments()) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED: one: nginx ended early" in printed
+    assert "ask / checkpoint" in printed
 
 
 @pytest.mark.parametrize("module", [nginx, load])

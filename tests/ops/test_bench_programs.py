@@ -108,3 +108,8 @@ def test_three_descriptors_a_stream_bound_how_many_are_opened() -> None:
     assert programs.Ground(Path(), 0, 1, 20000).streams == 6500
     assert programs.Ground(Path(), 0, 1, 20000).one_core is False
     assert programs.Ground(Path(), 0, 0, 20000).one_core is True
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_be_given() -> None:
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(programs.free_port() < lowest for _ in range(20))
