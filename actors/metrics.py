@@ -223,7 +223,9 @@ class Metrics(Actor):
         return True
 
     async def _read_all(self) -> None:
-        while self._read_page():
+        more = True
+        while more:
+            more = self._read_page()
             await trio.lowlevel.checkpoint()
 
     async def _read_for_ever(self) -> None:
