@@ -7,6 +7,7 @@ it is called once a request, so it builds plain tuples and nothing else.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
@@ -91,6 +92,24 @@ class Rates(msgspec.Struct, frozen=True):
     error_rate_percent: float = 0.0
 
 
+class Load(msgspec.Struct, frozen=True):
+    """What a `Window` has seen: counts, and over how many seconds."""
+
+    elapsed: float = 1.0
+    requests: int = 0
+    judged: int = 0
+    """Those that count towards the error rate."""
+    errors: int = 0
+
+
+def rates_of(loads: Sequence[Load]) -> Rates:
+    """The rates of several processes together; each has its own time behind it."""
+    judged = sum(load.judged for load in loads)
+    errors = sum(load.errors for load in loads)
+    per_second = sum(load.requests / load.elapsed for load in loads)
+    return Rates(per_second, 100.0 * errors / judged if judged else 0.0)
+
+
 class _Second(msgspec.Struct):
     """What ended within one second."""
 
@@ -131,13 +150,18 @@ class Window:
 
     def rates(self, now: float) -> Rates:
         """The rates over the last ``span`` seconds, or since the beginning if that is shorter."""
+        return rates_of([self.load(now)])
+
+    def load(self, now: float) -> Load:
+        """The counts of the same time."""
         self._forget(int(now))
-        requests = sum(second.requests for second in self._seconds)
-        judged = sum(second.judged for second in self._seconds)
-        errors = sum(second.errors for second in self._seconds)
         begin = now if self._begin is None else self._begin
-        elapsed = min(max(now - begin, 1.0), float(self._span))
-        return Rates(requests / elapsed, 100.0 * errors / judged if judged else 0.0)
+        return Load(
+            min(max(now - begin, 1.0), float(self._span)),
+            sum(second.requests for second in self._seconds),
+            sum(second.judged for second in self._seconds),
+            sum(second.errors for second in self._seconds),
+        )
 
     def _at(self, now: int) -> _Second:
         if not self._seconds or self._seconds[-1].start != now:

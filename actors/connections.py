@@ -4,31 +4,33 @@ Promises:
 
 * No more than ``limit`` streams hold a slot; the next one is refused with a time to come back.
 * A slot is given back once, whatever path its stream took.
-* A new incarnation learns from the streams what they hold before it grants anything: a restart
-  neither loses a slot nor grants one twice, also while the streams drain or are paused.
+* Who holds a slot is known beyond an incarnation: a restart neither loses a slot nor grants one
+  twice, also while the streams drain.
+* When a process ends, whatever its streams held is free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import msgspec
+import trio
 
-from sluice.engine import Actor, Mailbox, Message, handler
+from sluice.engine import Actor, ActorError, Mailbox, Message, Ref, handler
 
 from .returns import Returns
-from .settings import ConnectionSettings
 from .slots import Slots
+
+RETRY = 0.1
+"""Seconds until another try, when what was returned cannot be told."""
 
 RETRY_AFTER = 1.0
 """Seconds after which one who was refused may find a slot: most streams end within a few."""
 
 
-class Granted(msgspec.Struct, frozen=True):
+class Granted(msgspec.Struct, frozen=True, tag=True):
     """The stream holds a slot until it gives it back."""
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Refused(msgspec.Struct, frozen=True, tag=True):
     """All slots are taken."""
 
     retry_after: float
@@ -45,9 +47,22 @@ class SlotsInUse(msgspec.Struct, frozen=True):
 
 
 class Acquire(Message[Granted | Refused], frozen=True):
-    """A slot for ``stream``. Idempotent."""
+    """A slot for ``stream``, which lives in ``process``. Idempotent."""
 
     stream: str
+    process: str = ""
+
+
+class Released(Message[None], frozen=True):
+    """Streams of another process need their slots no more. Idempotent."""
+
+    streams: list[str]
+
+
+class Ended(Message[None], frozen=True):
+    """A process has ended, however it did."""
+
+    process: str
 
 
 class Count(Message[SlotsInUse], frozen=True):
@@ -58,37 +73,35 @@ class Connections(Actor):
     """The actor ``connections``.
 
     Args:
-        settings: how many slots there are.
-        held: tells which streams hold one now. No message: a paused actor would not answer.
-        returns: where streams give theirs back.
+        slots: who holds one, kept by the factory from one incarnation to the next.
+        returns: where streams of this process give theirs back.
     """
 
     mailbox = Mailbox(capacity=16384)
 
-    def __init__(
-        self,
-        settings: ConnectionSettings,
-        held: Callable[[], Iterable[str]],
-        returns: Returns,
-    ) -> None:
-        self._slots = Slots(settings.limit, settings.soft_ratio)
-        self._held = held
+    def __init__(self, slots: Slots, returns: Returns) -> None:
+        self._slots = slots
         self._returns = returns
         self._refused = 0
-
-    async def on_start(self) -> None:
-        """Learn what is held. At the very first start nothing is."""
-        self._returns.take()  # of slots that an earlier incarnation granted
-        self._slots.adopt(self._held())
 
     @handler
     def acquire(self, message: Acquire) -> Granted | Refused:
         """Grant or refuse."""
         self._take_back()
-        if not self._slots.take(message.stream):
+        if not self._slots.take(message.stream, message.process):
             self._refused += 1
             return Refused(RETRY_AFTER)
         return Granted()
+
+    @handler
+    def released(self, message: Released) -> None:
+        """Take back."""
+        self._slots.give_back_all(message.streams)
+
+    @handler
+    def ended(self, message: Ended) -> None:
+        """Take back what its streams held."""
+        self._slots.bereave(message.process)
 
     @handler
     def count(self, _message: Count) -> SlotsInUse:
@@ -104,5 +117,17 @@ class Connections(Actor):
         )
 
     def _take_back(self) -> None:
-        for stream in self._returns.take():
-            self._slots.give_back(stream)
+        self._slots.give_back_all(self._returns.take())
+
+
+async def send_back(returns: Returns, connections: Ref) -> None:
+    """Tell ``connections``, in another process, what is put into ``returns``; for ever."""
+    while True:
+        await returns.wait()
+        names = returns.take()
+        try:
+            await connections.tell(Released(names))
+        except ActorError:
+            for name in names:
+                returns.put(name)
+            await trio.sleep(RETRY)

@@ -22,9 +22,10 @@ from .accounting import Window, updates
 from .catalog import ALL, Kind
 from .exposition import OPENMETRICS, TEXT, Exposition, Renderer, negotiate
 from .ledger import Ledger
+from .merging import Extracted
 from .process import sample_process
 from .samplers import Sampler
-from .tally import Delta, Labels, Tally
+from .tally import Labels, Tally
 
 __all__ = [
     "OPENMETRICS",
@@ -32,8 +33,8 @@ __all__ = [
     "ChunksStreamed",
     "Count",
     "Exposition",
+    "Extract",
     "Figures",
-    "Merge",
     "Metrics",
     "Observe",
     "Render",
@@ -100,10 +101,8 @@ class Observe(Message[None], frozen=True):
         _check("histogram", self.name, self.labels)
 
 
-class Merge(Message[None], frozen=True):
-    """Another process counted this."""
-
-    delta: Delta
+class Extract(Message[Extracted], frozen=True):
+    """Take out what was counted since the last time, for another process to add up."""
 
 
 class Render(Message[bytes], frozen=True):
@@ -184,9 +183,12 @@ class Metrics(Actor):
         self._tally.apply([(message.name, message.labels, message.value)])
 
     @handler
-    def merge(self, message: Merge) -> None:
-        """Add another process's counts."""
-        self._tally.merge(message.delta)
+    async def extract(self, _message: Extract) -> Extracted:
+        """Everything up to now; counting begins again from zero."""
+        await self._read_all()
+        self._sample()
+        load = self._window.load(trio.current_time())
+        return Extracted(self._tally.drain(), self._tally.gauges(), load)
 
     @handler
     async def render(self, message: Render) -> bytes:

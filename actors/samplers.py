@@ -1,7 +1,7 @@
 """What nobody tells, read before each rendering: the engine's own counts, and the pools'.
 
 A sampler copies a snapshot into the tally, and must be quick. Totals that somebody else counts
-go through `Tally.raise_to`: should that count begin again, ours still does not go down.
+go through `Tally.raise_to`: should that count begin again, ours goes on from where it was.
 """
 
 from __future__ import annotations

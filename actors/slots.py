@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class Slots:
-    """At most ``limit`` holders, each known by its stream's id.
+    """At most ``limit`` holders, each known by its stream's id, each in one process.
 
     `take` and `give_back` are idempotent, so that a message that is told twice, or whose answer
     was lost, neither strands a slot nor grants one too many.
@@ -17,7 +17,8 @@ class Slots:
             raise ValueError(f"limit must be at least 1, not {limit}")
         self.limit = limit
         self.soft_limit = max(1, int(limit * soft_ratio))
-        self._holders: set[str] = set()
+        self._holders: dict[str, str] = {}
+        """Each holder, and the process that it lives in."""
 
     def __repr__(self) -> str:
         return f"<Slots {len(self)} of {self.limit}>"
@@ -30,20 +31,24 @@ class Slots:
         """Whether ``/health`` should say ``degraded`` (``decision 13``)."""
         return len(self._holders) >= self.soft_limit
 
-    def take(self, holder: str) -> bool:
-        """Whether ``holder`` has a slot now."""
+    def take(self, holder: str, process: str = "") -> bool:
+        """Whether ``holder``, which lives in ``process``, has a slot now."""
         if holder not in self._holders and len(self._holders) >= self.limit:
             return False
-        self._holders.add(holder)
+        self._holders[holder] = process
         return True
 
     def give_back(self, holder: str) -> bool:
         """Whether ``holder`` had a slot."""
-        if holder not in self._holders:
-            return False
-        self._holders.remove(holder)
-        return True
+        return self._holders.pop(holder, None) is not None
 
-    def adopt(self, holders: Iterable[str]) -> None:
-        """Count what was granted before a restart, even above a limit that was lowered since."""
-        self._holders.update(holders)
+    def give_back_all(self, holders: Iterable[str]) -> None:
+        """`give_back` for each of ``holders``."""
+        for holder in holders:
+            self.give_back(holder)
+
+    def bereave(self, process: str) -> int:
+        """``process`` has ended, and with it all that held slots in it; how many those were."""
+        gone = [holder for holder, home in self._holders.items() if home == process]
+        self.give_back_all(gone)
+        return len(gone)

@@ -9,7 +9,6 @@ Promises:
   another stream, touches it, unless it is told to end.
 * While it drains it takes no new stream, gives those that run ``drain`` seconds, and then ends
   each with one honest error.
-* Who holds a slot can be told at any time, for a new incarnation of the connection manager.
 * The chunks of a long stream are counted while it runs, not when it ends.
 """
 
@@ -79,10 +78,6 @@ class StreamService:
         """End every stream with ``failure``. Synchronous; the tasks do it."""
         for stream in tuple(self.live.values()):
             stream.interrupt(failure)
-
-    def held(self) -> tuple[str, ...]:
-        """The streams that hold a slot."""
-        return tuple(each.id for each in self.live.values() if each.holds_slot)
 
     async def tell_chunks(self, metrics: Ref) -> None:
         """Have the chunks counted that streams under way delivered since the last time.

@@ -9,7 +9,7 @@ actor owns it, and it outlives that actor's incarnations.
   (``decision 7``).
 * `Tally.drain` takes what was counted since the last time as a `Delta`, and `Tally.merge`
   adds one: that is how the counts of several processes come together. Gauges are no part of
-  it; they are set by whoever knows the whole value.
+  it: they do not add up over time (`Tally.gauges`, `merging`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ Labels: TypeAlias = tuple[str, ...]
 
 Update: TypeAlias = tuple[str, Labels, float]
 """(metric, labels, value): to add to a counter, to set a gauge to, or to observe."""
+
+
+Gauges: TypeAlias = dict[str, list[tuple[Labels, float]]]
+"""The value of each label set of each gauge, by name."""
 
 
 class Delta(msgspec.Struct, frozen=True):
@@ -57,6 +61,8 @@ class Counter(_Cells):
     def __init__(self, metric: Metric, known: Known) -> None:
         super().__init__(metric, known)
         self.cells: dict[Labels, float] = dict.fromkeys(label_sets(metric, known), 0.0)
+        self._totals: dict[Labels, float] = {}
+        """What somebody else had counted at the last `raise_to`."""
 
     def record(self, labels: Labels, value: float = 1.0) -> None:
         """Add ``value``; ValueError if that would lower the counter."""
@@ -69,9 +75,14 @@ class Counter(_Cells):
             self.cells[fitting] = self.cells.get(fitting, 0.0) + value
 
     def raise_to(self, labels: Labels, total: float) -> None:
-        """Take over a total that somebody else counts; a lower one than ours is ignored."""
+        """Rise by what a total that somebody else counts has risen since the last time.
+
+        One that has fallen was begun again: all of it is new.
+        """
         fitting = self.fit(labels)
-        self.cells[fitting] = max(total, self.cells.get(fitting, 0.0))
+        before = self._totals.get(fitting, 0.0)
+        self._totals[fitting] = total
+        self.record(fitting, total - before if total >= before else total)
 
 
 class Gauge(_Cells):
@@ -192,6 +203,14 @@ class Tally:
                 if seen:
                     delta.histograms[name] = seen
         return delta
+
+    def gauges(self) -> Gauges:
+        """Every gauge as it is now: what is no part of a `Delta`."""
+        return {
+            name: list(series.cells.items())
+            for name, series in self.series.items()
+            if isinstance(series, Gauge)
+        }
 
     def merge(self, delta: Delta) -> None:
         """Add what another tally drained. ValueError or KeyError if its catalog is another."""

@@ -39,6 +39,7 @@ from sluice.actors.returns import Returns
 from sluice.actors.samplers import engine_sampler, provider_sampler
 from sluice.actors.scan import Scan, tick_for
 from sluice.actors.settings import Timeouts
+from sluice.actors.slots import Slots
 from sluice.actors.streams import Streams, StreamService
 from sluice.actors.tally import Tally
 from sluice.actors.upstream_failures import stopped
@@ -84,6 +85,7 @@ class Worker:
         self.pump = Pump(EpollPoller, self.on_fault)
         self.scan = Scan(tick_for([*_waits(config.timeouts), *_model_waits(config)]))
         self.streams = StreamService()
+        self.slots = Slots(config.connections.limit, config.connections.soft_ratio)
         self.returns = Returns()
         self.ledger = Ledger()
         self.shelves = {name: Shelf(each) for name, each in config.providers.items()}
@@ -249,7 +251,7 @@ def _tree(worker: Worker) -> SupervisorSpec:
 
 
 def _connections(worker: Worker) -> Connections:
-    return Connections(worker.config.connections, worker.streams.held, worker.returns)
+    return Connections(worker.slots, worker.returns)
 
 
 def _providers(worker: Worker) -> list[ChildSpec]:

@@ -8,36 +8,30 @@ from contextlib import asynccontextmanager
 import pytest
 import trio.testing
 
-from sluice.actors.connections import Acquire, Connections, Count, Granted, Refused
+from sluice.actors.connections import Acquire, Connections, Count, Ended, Granted, Refused, Released
 from sluice.actors.returns import Returns
-from sluice.actors.settings import ConnectionSettings
+from sluice.actors.slots import Slots
 from sluice.engine import ChildSpec, Ref, SupervisorSpec, System, open_system
 
 
 class Streams:
-    """Who holds a slot, as the streams themselves tell."""
+    """Those who ask for slots and give them back."""
 
-    def __init__(self) -> None:
-        self.held: set[str] = set()
+    def __init__(self, limit: int = 2) -> None:
+        self.slots = Slots(limit, 0.8)
         self.returns = Returns()
 
     async def begin(self, ref: Ref, name: str) -> bool:
         reply = await ref.ask(Acquire(name))
-        if isinstance(reply, Granted):
-            self.held.add(name)
         return isinstance(reply, Granted)
 
     def end(self, name: str) -> None:
-        self.held.discard(name)
         self.returns.put(name)
 
 
 @asynccontextmanager
-async def manager(streams: Streams, limit: int = 2) -> AsyncIterator[System]:
-    settings = ConnectionSettings(limit=limit)
-    child = ChildSpec(
-        "connections", lambda: Connections(settings, lambda: streams.held, streams.returns)
-    )
+async def manager(streams: Streams) -> AsyncIterator[System]:
+    child = ChildSpec("connections", lambda: Connections(streams.slots, streams.returns))
     async with open_system(SupervisorSpec("root", children=[child])) as system:
         yield system
 
@@ -56,8 +50,8 @@ async def test_a_slot_that_was_returned_is_granted_to_the_next_one() -> None:
 
 
 async def test_a_name_that_never_had_a_slot_frees_none() -> None:
-    streams = Streams()
-    async with manager(streams, limit=1) as system:
+    streams = Streams(limit=1)
+    async with manager(streams) as system:
         ref = system.ref("connections")
         assert await streams.begin(ref, "a")
         streams.end("stranger")
@@ -92,3 +86,17 @@ async def test_what_ends_around_a_restart_is_neither_lost_nor_granted_twice(
         assert (await ref.ask(Count())).active == 1
         assert await streams.begin(ref, "c")
         assert not await streams.begin(ref, "d")
+
+
+async def test_slots_of_another_process_come_back_by_message_and_all_of_them_with_its_end() -> None:
+    streams = Streams(limit=3)
+    async with manager(streams) as system:
+        ref = system.ref("connections")
+        for name, process in (("a", "one"), ("b", "one"), ("c", "two")):
+            assert await ref.ask(Acquire(name, process)) == Granted()
+        ref.tell_nowait(Released(["a"]))
+        assert (await ref.ask(Count())).active == 2
+        ref.tell_nowait(Ended("one"))
+        ref.tell_nowait(Ended("one"))
+        ref.tell_nowait(Released(["b"]))
+        assert (await ref.ask(Count())).active == 1

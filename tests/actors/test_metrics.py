@@ -14,8 +14,8 @@ from sluice.actors.ledger import Ledger
 from sluice.actors.metrics import (
     ChunksStreamed,
     Count,
+    Extract,
     Figures,
-    Merge,
     Metrics,
     Observe,
     Render,
@@ -105,16 +105,20 @@ async def test_it_counts_sets_and_observes_what_it_is_told() -> None:
     assert tally.value("sse_stage_duration_seconds", ("cache_lookup", "L1_lookup")) == 1
 
 
-async def test_it_adds_what_another_process_counted() -> None:
-    tally, other = Tally(KNOWN), Tally(KNOWN)
-    other.apply([(*REQUESTS, 2)])
-    ledger = Ledger()
+async def test_what_was_extracted_is_counted_elsewhere_from_then_on() -> None:
+    tally, ledger = Tally(KNOWN), Ledger()
     async with metrics(tally, ledger=ledger) as system:
         ref = system.ref("metrics")
+        for _ in range(3):
+            ledger.enter(REPORT)
+        extracted = await ref.ask(Extract())
         ledger.enter(REPORT)
-        ref.tell_nowait(Merge(other.drain()))
         await settled(ref)
-    assert tally.value(*REQUESTS) == 3
+    elsewhere = Tally(KNOWN)
+    elsewhere.merge(extracted.delta)
+    assert (elsewhere.value(*REQUESTS), tally.value(*REQUESTS)) == (3, 1)
+    assert extracted.load.requests == 3
+    assert extracted.gauges["sluice_build_info"] == [(("1.2.3",), 1.0)]
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,14 @@ def test_taking_and_giving_back_twice_is_as_good_as_once() -> None:
     assert not slots.give_back("never had one")
 
 
-def test_what_was_granted_before_a_restart_counts_even_above_the_limit() -> None:
-    slots = Slots(2, 0.8)
-    slots.adopt(["a", "b", "c"])
-    assert len(slots) == 3
-    assert not slots.take("d")
-    assert slots.take("a")
+def test_what_a_process_held_is_free_when_it_has_ended() -> None:
+    slots = Slots(3, 0.8)
+    for holder, process in (("a", "one"), ("b", "two"), ("c", "one")):
+        slots.take(holder, process)
+    assert slots.bereave("one") == 2
+    assert len(slots) == 1
+    assert slots.bereave("one") == 0
+    assert slots.give_back("b")
 
 
 def test_from_the_soft_limit_on_it_says_so() -> None:

@@ -31,7 +31,7 @@ from tests.service.operators_world import (
 )
 
 from sluice.actors.connections import Acquire
-from sluice.actors.metrics import Merge
+from sluice.actors.metrics import ChunksStreamed
 from sluice.actors.provider_actor import Settle
 from sluice.actors.streams import TELL_CHUNKS
 from sluice.engine import ActorStatistics, Message, SupervisorStatistics
@@ -42,7 +42,7 @@ CHUNKS = 22
 """Of a `HELD` stream: its role, 20 pieces of text, why it ended."""
 NOTHING: Any = None
 POISON: dict[str, Message[Any]] = {
-    "metrics": Merge(NOTHING),
+    "metrics": ChunksStreamed(NOTHING),
     "connections": Acquire([]),  # type: ignore[arg-type]
     PROVIDER: Settle(NOTHING),
 }
