@@ -120,6 +120,20 @@ class Connections(Actor):
         self._slots.give_back_all(self._returns.take())
 
 
+class Returner(Actor):
+    """The actor ``returns`` of a worker: tells the host's manager what slots are free again."""
+
+    mailbox = Mailbox(capacity=16)
+
+    def __init__(self, returns: Returns, connections: str) -> None:
+        self._returns = returns
+        self._connections = connections
+
+    async def on_start(self) -> None:
+        """Tell for ever."""
+        self.context.spawn(send_back, self._returns, self.context.ref(self._connections))
+
+
 async def send_back(returns: Returns, connections: Ref) -> None:
     """Tell ``connections``, in another process, what is put into ``returns``; for ever."""
     while True:

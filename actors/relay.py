@@ -92,12 +92,13 @@ async def _admitted(stream: Stream) -> None:
 
 
 async def _acquire(stream: Stream, connections: Ref) -> None:
+    acquire = Acquire(stream.id, stream.services.process)
     try:
         try:
-            reply = await connections.ask(Acquire(stream.id))
+            reply = await connections.ask(acquire)
         except ActorCrashed:
             # The next incarnation has nothing of this one's fault, and Acquire is idempotent.
-            reply = await connections.ask(Acquire(stream.id))
+            reply = await connections.ask(acquire)
     except (ActorCrashed, ActorStopped, AskTimeout, MailboxFull):
         raise _no_capacity(503, "overloaded", "The service is overloaded.", 1.0) from None
     if isinstance(reply, Refused):

@@ -28,7 +28,7 @@ import trio
 
 from sluice.actors.accounting import Window
 from sluice.actors.catalog import Known
-from sluice.actors.connections import Connections
+from sluice.actors.connections import Connections, Returner
 from sluice.actors.ledger import Ledger
 from sluice.actors.metrics import Metrics
 from sluice.actors.process import sample_process
@@ -39,8 +39,9 @@ from sluice.actors.returns import Returns
 from sluice.actors.samplers import engine_sampler, provider_sampler
 from sluice.actors.scan import Scan, tick_for
 from sluice.actors.settings import Timeouts
+from sluice.actors.shares import Outbox, ShareGiver
 from sluice.actors.slots import Slots
-from sluice.actors.streams import Streams, StreamService
+from sluice.actors.streams import ALONE, Place, Streams, StreamService
 from sluice.actors.tally import Tally
 from sluice.actors.upstream_failures import stopped
 from sluice.engine import (
@@ -77,9 +78,14 @@ class Worker:
     """A running tree: what stands in a process beside and above the actors."""
 
     def __init__(
-        self, config: Config, listening: list[socket.socket], spawn: Callable[..., None]
+        self,
+        config: Config,
+        listening: list[socket.socket],
+        spawn: Callable[..., None],
+        place: Place = ALONE,
     ) -> None:
         self.config = config
+        self.place = place
         self.state: Lifecycle = "starting"
         self.log = get_logger("sluice.worker")
         self.pump = Pump(EpollPoller, self.on_fault)
@@ -88,6 +94,7 @@ class Worker:
         self.slots = Slots(config.connections.limit, config.connections.soft_ratio)
         self.returns = Returns()
         self.ledger = Ledger()
+        self.outbox = Outbox()
         self.shelves = {name: Shelf(each) for name, each in config.providers.items()}
         self.providers: dict[str, ProviderClient] = {}
         self.listening = listening
@@ -128,8 +135,8 @@ class Worker:
         services = AppServices(
             streams=self.streams,
             routing=self.config.routing,
-            metrics=context.ref("metrics"),
-            connections=context.ref("connections"),
+            metrics=context.ref(self.place.metrics),
+            connections=context.ref(self.place.connections),
             providers=self.provider_states,
             report=self.report,
             log_small=small_request_line,
@@ -242,7 +249,7 @@ def _tree(worker: Worker) -> SupervisorSpec:
         "root",
         [
             ChildSpec("metrics", lambda: Metrics(tally, window, worker.ledger, samplers)),
-            ChildSpec("connections", lambda: _connections(worker)),
+            *(_of_several(worker) if worker.place.process else _alone(worker)),
             SupervisorSpec("providers", _providers(worker)),
             ChildSpec("streams", lambda: _streams(worker), shutdown=patience),
             ChildSpec("edge", lambda: _edge(worker, counts), shutdown=patience),
@@ -250,8 +257,18 @@ def _tree(worker: Worker) -> SupervisorSpec:
     )
 
 
-def _connections(worker: Worker) -> Connections:
-    return Connections(worker.slots, worker.returns)
+def _alone(worker: Worker) -> list[ChildSpec]:
+    """What the one process of a replica has."""
+    return [ChildSpec("connections", lambda: Connections(worker.slots, worker.returns))]
+
+
+def _of_several(worker: Worker) -> list[ChildSpec]:
+    """What a worker has in its place, for a host that keeps the slots and adds up the counts."""
+    place, returns, outbox = worker.place, worker.returns, worker.outbox
+    return [
+        ChildSpec("shares", lambda: ShareGiver(place.process, outbox, "metrics", place.metrics)),
+        ChildSpec("returns", lambda: Returner(returns, place.connections)),
+    ]
 
 
 def _providers(worker: Worker) -> list[ChildSpec]:
@@ -271,6 +288,7 @@ def _streams(worker: Worker) -> Streams:
         spawn=worker.spawn,
         drain=config.server.drain,
         returns=worker.returns,
+        place=worker.place,
         report=worker.report,
         on_fault=worker.on_fault,
     )
