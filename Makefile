@@ -10,6 +10,8 @@ SHELL := /bin/bash
 
 # Debian keeps nginx where only root looks.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+# Tests start hundreds of Python processes: what they import is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 PY := .venv/bin/python
 NPM := tests/real/npm
 CODE := engine actors http ops tests
