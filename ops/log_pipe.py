@@ -3,6 +3,9 @@
 `LogPipe.put` is for the event loop: it never blocks and never raises. A thread gathers what
 has come and writes it in one go. A sink that does not keep up costs lines, which are
 counted and told as soon as there is room again, and nothing else.
+
+Several processes may write to one pipe: a write holds whole lines, and no more of them than the
+system keeps together (``PIPE_BUF``, pipe(7)).
 """
 
 from __future__ import annotations
@@ -21,7 +24,6 @@ CAPACITY: Final = 20_000
 """Lines that may wait: some megabytes, and seconds of a busy service."""
 GATHER: Final = 0.05
 """Seconds between a line and the write that takes it, with all that came meanwhile."""
-_BATCH: Final = 2_000
 _FLUSH: Final = 2.0
 """Seconds a blocked sink may hold up the end of the process."""
 
@@ -93,13 +95,16 @@ class LogPipe:
         self._tell_losses()
 
     def _write_batch(self) -> None:
-        count = min(len(self._lines), _BATCH)
-        batch = b"".join([self._lines.popleft() for _ in range(count)])
+        batch = [self._lines.popleft()]
+        room = select.PIPE_BUF - len(batch[0])
+        while self._lines and len(self._lines[0]) <= room:
+            batch.append(self._lines.popleft())
+            room -= len(batch[-1])
         self._tell_losses()
-        if self._write(batch):
-            self._written += count
+        if self._write(b"".join(batch)):
+            self._written += len(batch)
         else:
-            self._refused += count
+            self._refused += len(batch)
 
     def _tell_losses(self) -> None:
         lost = self._dropped + self._refused

@@ -81,6 +81,24 @@ def test_lines_arrive_in_their_order(sink: Sink, open_pipe: OpenPipe) -> None:
     assert found.split() == [b"%d" % number for number in range(50)]
 
 
+def test_lines_of_several_writers_to_one_pipe_are_each_whole(
+    sink: Sink, open_pipe: OpenPipe
+) -> None:
+    lines = {
+        name: [b"%d %d %b\n" % (name, n, b"x" * (n % 900)) for n in range(400)] for name in (1, 2)
+    }
+    pipes = [open_pipe(sink.writer) for _ in lines]
+    for one, other in zip(*lines.values(), strict=True):
+        pipes[0].put(one)
+        pipes[1].put(other)
+    found = b""
+    while found.count(b"\n") < 800:
+        found += sink.read(until=b"\n")
+    told = found.splitlines(keepends=True)
+    for name, expected in lines.items():
+        assert [line for line in told if line.startswith(b"%d " % name)] == expected
+
+
 def test_closing_writes_what_waits(sink: Sink, open_pipe: OpenPipe) -> None:
     pipe = open_pipe()
     pipe.put(b"last\n")
