@@ -87,7 +87,7 @@ def test_lines_of_several_writers_to_one_pipe_are_each_whole(
     lines = {
         name: [b"%d %d %b\n" % (name, n, b"x" * (n % 900)) for n in range(400)] for name in (1, 2)
     }
-    pipes = [open_pipe(sink.writer) for _ in lines]
+    pipes = [open_pipe(sink.writer, capacity=1000) for _ in lines]
     for one, other in zip(*lines.values(), strict=True):
         pipes[0].put(one)
         pipes[1].put(other)
