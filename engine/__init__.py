@@ -25,6 +25,8 @@ What is promised stands in `_supervisor`. Where to read on:
 * ``_child``, ``_supervisor``, ``_lane``, ``_backoff``, ``_intensity``: who is restarted, and when;
 * ``_cell``, ``_incarnation``, ``_lifecycle``: an address, the lives behind it, and their states;
 * ``_mailbox``, ``_request``, ``_waits``: mail, asks and their deadlines, circles of asks;
+* ``_links``, ``_remote``, ``_link``, ``_incoming``, ``_far``, ``_frame``, ``_protocol``,
+  ``_failure``: actors of other processes;
 * ``_system``, ``_statistics``, ``_tree``, ``_crash``, ``_redact``, ``_events``: what operators see.
 """
 
@@ -40,8 +42,12 @@ from ._errors import (
     AskCycle,
     AskTimeout,
     EngineError,
+    FrameTooLarge,
     MailboxFull,
     NotPossible,
+    ProcessGone,
+    RemoteActorCrashed,
+    RemoteActorError,
     StartFailed,
     StartTimeout,
     SupervisorGaveUp,
@@ -49,12 +55,17 @@ from ._errors import (
     UnknownPath,
 )
 from ._events import Event
+from ._link import Link
+from ._links import Links
 from ._mailbox import Mailbox
 from ._message import Down, Message
+from ._options import LinkOptions
+from ._protocol import Protocol
 from ._ref import ASK_TIMEOUT, Ref
 from ._runtime import DeadLetter
 from ._statistics import (
     ActorStatistics,
+    LinkStatistics,
     MailboxStatistics,
     SupervisorStatistics,
     SystemStatistics,
@@ -80,12 +91,21 @@ __all__ = [
     "Down",
     "EngineError",
     "Event",
+    "FrameTooLarge",
+    "Link",
+    "LinkOptions",
+    "LinkStatistics",
+    "Links",
     "Mailbox",
     "MailboxFull",
     "MailboxStatistics",
     "Message",
     "NotPossible",
+    "ProcessGone",
+    "Protocol",
     "Ref",
+    "RemoteActorCrashed",
+    "RemoteActorError",
     "StartFailed",
     "StartTimeout",
     "SupervisorGaveUp",

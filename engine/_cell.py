@@ -251,7 +251,12 @@ class Cell:
 
 
 def find_ref(runtime: Runtime, path: str) -> Ref:
-    """The address of the actor at ``path``. Raises `UnknownPath`, which names what exists."""
+    """The address of the actor at ``path``. Raises `UnknownPath`, which names what exists.
+
+    In a system with links, ``path@process`` is one of another process.
+    """
+    if "@" in path and runtime.links is not None:
+        return runtime.links.ref(path)
     cell = runtime.cells.get(path)
     if cell is None:
         what = "is a supervisor, not an actor" if path in runtime.supervisors else "does not exist"

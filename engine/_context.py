@@ -30,7 +30,7 @@ class Context:
         return self._incarnation.number
 
     def ref(self, path: str) -> Ref:
-        """The address of the actor at ``path``. Raises `UnknownPath`."""
+        """The address of the actor at ``path``, or ``path@process``. Raises `UnknownPath`."""
         return self._incarnation.cell.find(path)
 
     def spawn(

@@ -8,6 +8,10 @@
 `AskCycle`         yours: the reply (or the room) waits for you, so it would never come
 `UnknownMessage`   yours: the actor has no handler for this message
 `UnknownPath`      yours: there is no such actor; the message names what exists
+`ProcessGone`      the other process's: it, or the link to it, is not there; an `ActorStopped`
+`RemoteActorError` another process's actor's: what its handler declares; a crash is the kind
+                   `RemoteActorCrashed`, which is an `ActorCrashed` too
+`FrameTooLarge`    yours: more than a link takes in one frame
 `NotPossible`      yours, as an operator: the actor is there, but this cannot be done to it now
 `StartFailed`      the child's: it raised, or was not ready within its start deadline
 `SupervisorGaveUp` a child's: it was restarted more often than the declared intensity allows
@@ -65,6 +69,45 @@ class AskCycle(ActorError):
 
 class UnknownMessage(ActorError):
     """The actor has no handler for a message of this type."""
+
+
+class ProcessGone(ActorStopped):
+    """There is no link to the actor's process, or it ended before the reply came.
+
+    The message may or may not have been handled.
+    """
+
+
+class FrameTooLarge(ActorError):
+    """The message, or the reply to it, is larger than the link's ``max_frame``. Not sent."""
+
+
+class RemoteActorError(ActorError):
+    """The handler, in another process, raised what it declares as a reply.
+
+    ``process`` is that process, ``type_name`` the exception's type there, ``traceback`` its text,
+    with the message's secrets redacted.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        message: str,
+        *,
+        process: str,
+        type_name: str,
+        traceback: str = "",
+        report: CrashReport | None = None,
+    ) -> None:
+        super().__init__(path, message)
+        self.process = process
+        self.type_name = type_name
+        self.traceback = traceback
+        self.report = report
+
+
+class RemoteActorCrashed(RemoteActorError, ActorCrashed):
+    """The actor, in another process, crashed while it handled this message."""
 
 
 class UnknownPath(EngineError, LookupError):

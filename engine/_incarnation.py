@@ -125,7 +125,7 @@ class Incarnation:
             if entry is None:
                 continue
             try:
-                reply = entry.function(actor, mail.message if type(mail) is Request else mail)
+                reply = entry.function(actor, mail.message if isinstance(mail, Request) else mail)
                 if entry.is_async:
                     reply = await reply
             except entry.raises as declared:
@@ -164,7 +164,7 @@ class Incarnation:
         """The handler of ``mail``, which is now in progress; None if there is none to call."""
         actor = self._actor
         message: Any = mail
-        if type(mail) is Request:
+        if isinstance(mail, Request):
             if mail.task is None:
                 self.cell.abandoned += 1
                 return None
@@ -179,7 +179,7 @@ class Incarnation:
     def _finish(self, mail: Mail, reply: object) -> None:
         self._current = None
         self.cell.handled += 1
-        if type(mail) is Request and not mail.answer(reply):
+        if isinstance(mail, Request) and not mail.answer(reply):
             self.cell.late_replies += 1
 
     def _finish_with(self, mail: Mail, error: Exception) -> None:

@@ -16,6 +16,7 @@ from ._request import Request, Timer
 
 if TYPE_CHECKING:
     from ._cell import Cell
+    from ._links import Links
     from ._mailbox import Mail
     from ._supervisor import Supervisor
 
@@ -48,6 +49,7 @@ class Runtime:
         self.crash_reports: deque[CrashReport] = deque(maxlen=KEPT)
         self._dead: deque[tuple[str, Any, str, float]] = deque(maxlen=KEPT)
         self._on_event = on_event
+        self.links: Links | None = None
 
     def tell(
         self,

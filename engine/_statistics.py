@@ -74,6 +74,31 @@ class SupervisorStatistics(msgspec.Struct, frozen=True):
     gave_up: int
 
 
+class LinkStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """All links, one after the other, to one process. Counts are over all of them."""
+
+    process: str
+    is_up: bool
+    silent: float | None
+    """Since the peer was last heard of; None if there is no link."""
+    in_flight: int
+    """Asks and tells that wait for an answer now."""
+    asks: int
+    timeouts: int
+    late_replies: int
+    """Answers that nobody waited for any more; dropped."""
+    refused: int
+    """Asks and tells for which there was no room on the link."""
+    dead_letters: int
+    """What was told while there was no link."""
+    frames_sent: int
+    frames_received: int
+    bytes_sent: int
+    bytes_received: int
+    writes: int
+    reads: int
+
+
 class SystemStatistics(msgspec.Struct, frozen=True):
     """The whole system."""
 
@@ -89,3 +114,4 @@ class SystemStatistics(msgspec.Struct, frozen=True):
     """Entries of the timer: asks in flight and a bounded number that are over."""
     hook_failures: int
     """Exceptions that ``on_event`` raised; they are dropped here."""
+    links: tuple[LinkStatistics, ...] = ()

@@ -19,6 +19,7 @@ from ._errors import NotPossible, UnknownPath
 from ._events import OnEvent
 from ._exit import Exit
 from ._lifecycle import State
+from ._links import Links
 from ._ref import Ref
 from ._runtime import DeadLetter, Runtime
 from ._statistics import ActorStatistics, SupervisorStatistics, SystemStatistics
@@ -59,7 +60,10 @@ class System:
     # For those who use actors.
 
     def ref(self, path: str) -> Ref:
-        """The address of the actor at ``path``, whatever its state. Raises `UnknownPath`."""
+        """The address of the actor at ``path``, whatever its state. Raises `UnknownPath`.
+
+        In a system with links, ``path@process`` is one of another process.
+        """
         return find_ref(self._runtime, path)
 
     async def wait_ended(self) -> str:
@@ -127,6 +131,7 @@ class System:
             waiting=sum(cell.waiting() for cell in runtime.cells.values()),
             pending_deadlines=len(runtime.timer),
             hook_failures=runtime.hook_failures,
+            links=() if runtime.links is None else runtime.links.statistics(),
         )
 
     @property
@@ -207,6 +212,8 @@ class System:
             self._tree.cancel_scope.cancel()
 
     def _release(self) -> None:
+        if self._runtime.links is not None:
+            self._runtime.links.unbind()
         self._root.retire()
         for cell in self._runtime.cells.values():
             cell.close()
@@ -219,17 +226,22 @@ async def open_system(
     on_event: OnEvent | None = None,
     chance: Random | None = None,
     grace: float = GRACE,
+    links: Links | None = None,
 ) -> AsyncIterator[System]:
     """Start the tree below ``root``; stop it when the block is left.
 
     ``on_event`` is told what happens to actors. ``chance`` makes the jitter of backoffs
     repeatable. Left by cancellation, the tree still stops in order, ``grace`` seconds at most.
+    ``links`` lets references lead to actors of other processes, and theirs to these.
 
     Raises `StartFailed` if it does not start, `SupervisorGaveUp` if the root gives up (the block
     is cancelled then), and what the block raises.
     """
     runtime = Runtime(on_event, chance or Random())  # noqa: S311 -- jitter, not cryptography
     system = System(root, runtime)
+    if links is not None:
+        links.bind(runtime)
+        runtime.links = links
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:

@@ -1,0 +1,240 @@
+"""Links and frames: what is sent, what is refused, and what ends a link."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.engine.cast import Nap, Say, Stage, Watch
+from tests.engine.pair import MESSAGES, pair
+from trio.testing import memory_stream_pair, wait_all_tasks_blocked
+
+from sluice.engine import Link, LinkOptions, Links, Message, Protocol
+from sluice.engine._frame import (
+    HEADER,
+    VERSION,
+    Ask,
+    Beat,
+    FrameError,
+    FrameReader,
+    Hello,
+    Reply,
+    Tell,
+    pack,
+    unpack,
+)
+from sluice.engine._options import is_silent
+from sluice.engine._protocol import encode
+
+HELLO = pack(Hello(VERSION, "host", 1))
+
+
+@asynccontextmanager
+async def alone(options: LinkOptions | None = None) -> AsyncIterator[tuple[Link, trio.abc.Stream]]:
+    """A worker's link, and the bare stream of a peer that the test plays."""
+    stage = Stage()
+    links = Links("worker", Protocol(MESSAGES), peers=["host"], options=options)
+    async with trio.open_nursery() as nursery, stage.open(stage.supervisor("b"), links=links):
+        mine, peer = memory_stream_pair()
+        link = Link(links, mine, "host")
+        nursery.start_soon(link.run)
+        yield link, peer
+        nursery.cancel_scope.cancel()
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50)), st.integers(1, 40))
+def test_frames_come_out_as_they_went_in_however_they_are_cut(
+    bodies: list[bytes], size: int
+) -> None:
+    wire = b"".join(HEADER.pack(len(body)) + body for body in bodies)
+    reader = FrameReader(50)
+    got = [
+        bytes(body)
+        for start in range(0, len(wire), size)
+        for body in reader.feed(wire[start : start + size])
+    ]
+    assert got == bodies
+    assert reader.waiting == 0
+
+
+@pytest.mark.parametrize("length", [0, 51, 2**32 - 1])
+def test_a_length_that_cannot_be_is_refused_before_its_bytes_come(length: int) -> None:
+    with pytest.raises(FrameError, match="allowed are 1 to 50"):
+        FrameReader(50).feed(HEADER.pack(length))
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_a_value_error_and_nothing_else(data: bytes) -> None:
+    with suppress(ValueError, RecursionError):
+        unpack(data)
+
+
+def test_a_protocol_refuses_what_it_could_not_decode() -> None:
+    with pytest.raises(TypeError, match="is no type of Message"):
+        Protocol([int])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="two types of message are called Say"):
+        Protocol([Say, Say])
+    with pytest.raises(TypeError, match="does not say its reply"):
+        Protocol([Message])
+
+
+def test_names_of_processes_are_checked() -> None:
+    with pytest.raises(ValueError, match="a process's name is"):
+        Links("a@b", Protocol([]))
+    with pytest.raises(ValueError, match="is this process itself"):
+        Links("a", Protocol([]), peers=["a"])
+
+
+def test_nonsense_options_are_rejected() -> None:
+    with pytest.raises(ValueError, match="longer than its interval"):
+        LinkOptions(interval=2, patience=1)
+    with pytest.raises(ValueError, match="at least 1"):
+        LinkOptions(backlog=0)
+
+
+WRONG: dict[str, tuple[bytes, str]] = {
+    "no hello": (pack(Beat()), "the first frame is no hello"),
+    "another version": (pack(Hello(99, "host", 1)), "version 99"),
+    "another process": (pack(Hello(VERSION, "mars", 1)), "it is 'mars', but should be 'host'"),
+    "a second hello": (HELLO + HELLO, "a second hello"),
+    "too large": (HELLO + HEADER.pack(2**31), "a frame of 2147483648 bytes"),
+    "garbage": (HELLO + HEADER.pack(3) + b"abc", "Expected `array`"),
+    "an unknown kind": (HELLO + HEADER.pack(2) + b"\x91\x63", "Invalid value 99"),
+    "an unknown type": (
+        HELLO + pack(Tell(0, "b", "Watch", (), encode(Watch("x")))),
+        "no type of message 'Watch'; there are:",
+    ),
+    "a wrong field": (
+        HELLO + pack(Ask(1, "b", "Say", 1.0, (), encode({"text": 5}))),
+        "Expected `str`, got `int`",
+    ),
+    "no time at all": (
+        HELLO + pack(Ask(1, "b", "Say", float("nan"), (), encode(Say("x")))),
+        "negative time",
+    ),
+    "an answer to nothing": (HELLO + pack(Reply(7, encode("x"))), "never asked"),
+    "a number twice": (
+        HELLO + 2 * pack(Ask(1, "b", "Nap", 9.0, (), encode(Nap(5)))),
+        "a number that is in use",
+    ),
+    "bad text": (HELLO + HEADER.pack(6) + b"\x95\x05\x00\xa1\xff\xc0", "sent what is not allowed"),
+}
+
+
+@pytest.mark.parametrize("name", list(WRONG))
+async def test_what_is_not_allowed_ends_the_link_with_a_report(name: str) -> None:
+    data, report = WRONG[name]
+    async with alone() as (link, peer):
+        await peer.send_all(data)
+        with trio.fail_after(1):
+            await link.ended.wait()
+        assert report in link.reason
+
+
+async def test_a_link_survives_no_flood_of_garbage_and_hurts_nobody() -> None:
+    chance = random.Random(7)  # noqa: S311 -- repeatable noise
+    for _ in range(50):
+        async with alone() as (link, peer):
+            noise = chance.randbytes(chance.randrange(4, 2000))
+            await peer.send_all(HELLO + noise)
+            await peer.aclose()
+            with trio.fail_after(60):
+                await link.ended.wait()
+
+
+async def test_half_a_frame_and_then_silence_is_a_dead_peer() -> None:
+    async with alone(LinkOptions(interval=1, patience=3)) as (link, peer):
+        await peer.send_all(HELLO + pack(Beat())[:3])
+        began = trio.current_time()
+        await link.ended.wait()
+        assert "silent for" in link.reason
+        assert 3 <= trio.current_time() - began <= 5
+
+
+async def test_a_peer_that_closes_in_a_frame_ends_the_link() -> None:
+    async with alone() as (link, peer):
+        await peer.send_all(HELLO + b"\x00")
+        await peer.aclose()
+        await link.ended.wait()
+        assert link.reason.startswith("the peer closed it")
+
+
+async def test_ends_that_have_nothing_to_say_stay_alive() -> None:
+    async with pair() as both:
+        await trio.sleep(1000)
+        assert not both.host_link.ended.is_set()
+        (facts,) = both.host.statistics().links
+        assert facts.silent is not None
+        assert facts.silent <= 2
+
+
+def test_who_slept_itself_does_not_call_its_peer_dead() -> None:
+    options = LinkOptions(interval=1, patience=10)
+    assert is_silent(11, 0, 10, options)
+    assert not is_silent(11, 0, 0, options)
+    assert not is_silent(10, 0, 9, options)
+
+
+async def test_all_that_waits_goes_out_in_one_write() -> None:
+    async with pair() as both:
+        ref = both.host.ref("b@worker")
+        before = both.facts().writes
+        for n in range(100):
+            ref.tell_nowait(Say(str(n)))
+        await wait_all_tasks_blocked()
+        assert both.facts().writes == before + 1
+
+
+async def test_a_cut_write_ends_the_link() -> None:
+    async with alone() as (link, peer):
+        assert isinstance(peer, trio.StapledStream)
+        await peer.receive_some()
+        await peer.aclose()
+        link.send(Beat())
+        await link.ended.wait()
+        assert link.reason == "the peer closed it"
+
+
+async def test_a_link_that_is_cancelled_tells_its_peer() -> None:
+    async with pair() as both:
+        both.host_link._scope.cancel()
+        await both.worker_link.ended.wait()
+        assert both.host_link.reason == "it was closed here"
+        assert both.worker_link.reason == "the peer closed it"
+
+
+async def test_a_peer_that_asks_and_does_not_read_has_its_link_ended() -> None:
+    options = LinkOptions(backlog=10, in_flight=10, patience=1000, interval=900)
+    async with alone(options) as (link, peer):
+
+        async def never() -> None:
+            await trio.sleep_forever()
+
+        link._stream.send_stream.send_all_hook = never  # type: ignore[attr-defined]
+        await peer.send_all(HELLO)
+        await wait_all_tasks_blocked()
+        await flood(peer, "nobody")
+        with trio.fail_after(60):
+            await link.ended.wait()
+        assert "does not read" in link.reason
+
+
+async def test_a_peer_with_too_many_asks_in_flight_has_its_link_ended() -> None:
+    async with alone(LinkOptions(in_flight=5)) as (link, peer):
+        await peer.send_all(HELLO)
+        await flood(peer, "b")
+        with trio.fail_after(1):
+            await link.ended.wait()
+        assert "asks in flight" in link.reason
+
+
+async def flood(peer: trio.abc.Stream, path: str) -> None:
+    """Forty asks, or as many as are taken."""
+    with suppress(trio.BrokenResourceError):
+        for number in range(1, 41):
+            await peer.send_all(pack(Ask(number, path, "Nap", 99.0, (), encode(Nap(50)))))
