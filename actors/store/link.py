@@ -1,0 +1,177 @@
+"""One open connection to a server that answers in order, shared by all who ask.
+
+What many tasks ask for in one turn of the event loop is sent in one piece; who asks has no
+channel, no timer and no lock of its own. The first operation that is not answered in time ends
+the link, and everybody on it hears of it at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import Final, NoReturn
+
+import hiredis
+import trio
+
+from .ask import Ask, Entry
+from .errors import LinkFailed, StoreRefused, StoreUnavailable
+from .replies import LET_BY, NOTHING, Reply, new_reader
+
+MOST_WAITING: Final = 10_000
+"""Operations on their way at a time."""
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of operations that wait to be sent."""
+PIECE: Final = 256 * 1024
+"""Bytes of answers read at a time."""
+
+Redirect = Callable[[Entry, Reply], bool]
+"""Takes an entry that another node must answer; False: it is not taken."""
+
+
+class Link:
+    """An open connection. ``run`` it in a task; `submit` may be called while it runs."""
+
+    def __init__(self, stream: trio.abc.Stream, redirect: Redirect | None = None) -> None:
+        self._stream = stream
+        self._redirect = redirect
+        self._entries: deque[Entry] = deque()
+        self._outbox: list[bytes] = []
+        self._bytes = 0
+        self._writer_waits: trio.Event | None = None
+        self._looks = trio.CancelScope()
+        """Its deadline is when the oldest operation is looked at."""
+        self._failure: str | None = None
+        self._scope = trio.CancelScope()
+
+    def submit(self, entry: Entry, *, asking: bool = False) -> None:
+        """Send ``entry``'s operation. Raises `StoreUnavailable` if that cannot be.
+
+        ``asking``: it is for a node that is just being given the key (``ASKING``).
+        """
+        packed = entry.op.packed_with_source() if entry.with_source else entry.op.packed()
+        if self._failure is not None:
+            raise StoreUnavailable(self._failure)
+        if len(self._entries) >= MOST_WAITING or self._bytes + len(packed) > MOST_BYTES:
+            raise StoreUnavailable("too many operations wait for the store")
+        if asking:
+            packed = hiredis.pack_command(("ASKING",)) + packed
+            self._entries.append(_nobody(entry))
+        self._entries.append(entry)
+        self._outbox.append(packed)
+        self._bytes += len(packed)
+        if self._writer_waits is not None:
+            self._writer_waits.set()
+            self._writer_waits = None
+        self._looks.deadline = min(self._looks.deadline, entry.due)
+
+    def fail(self, reason: str) -> None:
+        """Be of no more use: all who wait are told now, and `run` returns."""
+        if self._failure is None:
+            self._failure = reason
+            self._scope.cancel()
+            while self._entries:
+                self._entries.popleft().ask.fail(StoreUnavailable(reason))
+
+    async def run(self) -> str:
+        """Move bytes until the link fails; return why. The stream is closed then."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._guard, self._write)
+                    nursery.start_soon(self._guard, self._watch)
+                    await self._guard(self._read)
+        finally:
+            self.fail("the connection to the store was closed")
+            await trio.aclose_forcefully(self._stream)
+        return self._failure or "the connection to the store was closed"
+
+    async def _guard(self, part: Callable[[], Awaitable[NoReturn]]) -> None:
+        try:
+            await part()
+        except (LinkFailed, OSError, trio.BrokenResourceError, hiredis.ProtocolError) as problem:
+            self.fail(told(problem))
+
+    async def _write(self) -> NoReturn:
+        while True:
+            if not self._outbox:
+                self._writer_waits = trio.Event()
+                await self._writer_waits.wait()
+            data = b"".join(self._outbox)
+            self._outbox.clear()
+            self._bytes = 0
+            await self._stream.send_all(data)
+
+    async def _read(self) -> NoReturn:
+        reader = new_reader()
+        while True:
+            data = await self._stream.receive_some(PIECE)
+            if not data:
+                raise LinkFailed("the store closed the connection")
+            reader.feed(data)
+            while (reply := reader.gets()) is not NOTHING:
+                self._deliver(reply)
+
+    async def _watch(self) -> NoReturn:
+        """Look at those that wait whenever one could be due, and not once an operation."""
+        while True:
+            self._looks = trio.CancelScope(deadline=self._soonest())
+            with self._looks:
+                await trio.sleep_forever()
+            # If it was us who were late, the answers are there already: first come they.
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+            if self._soonest() <= trio.current_time():
+                raise LinkFailed("the store did not answer in time")
+
+    def _soonest(self) -> float:
+        return min((entry.due for entry in self._entries), default=inf)
+
+    def _deliver(self, reply: object) -> None:
+        if not self._entries:
+            raise LinkFailed("the store answered what nobody asked")
+        entry = self._entries.popleft()
+        if type(reply) is Reply:
+            self._refused(entry, reply)
+        else:
+            entry.ask.settle(entry.index, reply)
+
+    def _refused(self, entry: Entry, reply: Reply) -> None:
+        code = reply.code
+        if code == "NOSCRIPT" and entry.op.source is not None and not entry.with_source:
+            entry.with_source = True
+            self._again(entry)
+        elif self._redirect is not None and self._redirect(entry, reply):
+            pass
+        elif code in LET_BY:
+            entry.ask.fail(StoreUnavailable(f"the store answered {shorten(reply)}"))
+            raise LinkFailed(f"the store answered {shorten(reply)}")
+        else:
+            entry.ask.fail(StoreRefused(shorten(reply)))
+
+    def _again(self, entry: Entry) -> None:
+        try:
+            self.submit(entry)
+        except StoreUnavailable as problem:
+            entry.ask.fail(problem)
+
+
+def _nobody(entry: Entry) -> Entry:
+    """An entry whose answer is dropped."""
+    return Entry(Ask(1), 0, entry.op, entry.due)
+
+
+def told(problem: BaseException) -> str:
+    """Why a connection failed, for an operator: one line, no traceback."""
+    cause = problem.__cause__ if isinstance(problem, trio.BrokenResourceError) else None
+    if isinstance(problem, hiredis.ProtocolError):
+        return "the store answered what is no Redis protocol"
+    said = shorten(cause or problem)
+    return said or type(problem).__name__
+
+
+def shorten(words: object) -> str:
+    """What a server said, at a length that a log line can bear."""
+    text = str(words)
+    return text if len(text) <= 200 else text[:200] + "..."
