@@ -33,6 +33,12 @@ COMMANDS: Final = {
     "serve": Command("sluice.ops.commands.serve", "run the service"),
     "simulate": Command("sluice.ops.simulator.command", "run the provider simulator"),
     "check": Command("sluice.ops.commands.check", "validate a configuration and tell all mistakes"),
+    "status": Command("sluice.ops.commands.status", "tell how a running service is"),
+    "tree": Command("sluice.ops.commands.status", "show the actors of a running service"),
+    "restart": Command("sluice.ops.commands.actors", "restart an actor; no stream is lost"),
+    "pause": Command("sluice.ops.commands.actors", "let an actor's mail wait"),
+    "resume": Command("sluice.ops.commands.actors", "end a pause"),
+    "stop": Command("sluice.ops.commands.actors", "stop an actor until it is restarted"),
     "bench": Command(
         "sluice.ops.bench.command", "measure the service, with nginx as the yardstick"
     ),
@@ -52,6 +58,7 @@ exit codes:
   0  it did what it was asked to
   1  it failed; standard error says why
   2  it was called in a way that it does not understand
+  3  the running service that it is about cannot be reached
 
 "sluice COMMAND --help" tells the options of a command and their defaults.
 """

@@ -96,8 +96,17 @@ class Log:
 
     def __init__(self, descriptor: int, level: Level, secrets: Iterable[str] = ()) -> None:
         self._pipe = LogPipe(descriptor, _loss)
+        self.level: Level = level
         self._info = _LEVELS[level] <= logging.INFO
         self._secrets = [_inside_json(one) for one in secrets if len(one) >= _SHORTEST_SECRET]
+
+    def set_level(self, level: Level) -> Level:
+        """Log from ``level`` on; what it was before."""
+        before, self.level = self.level, level
+        self._info = _LEVELS[level] <= logging.INFO
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]))
+        logging.getLogger().setLevel(_LEVELS[level])
+        return before
 
     def request(self, report: RequestReport) -> None:
         """One line for one request."""
@@ -157,6 +166,13 @@ def open_log(descriptor: int, level: Level, secrets: Iterable[str] = ()) -> Iter
         root.setLevel(old_level)
         structlog.reset_defaults()
         log.close()
+
+
+def set_level(level: Level | None) -> tuple[Level, Level]:
+    """Log from ``level`` on (None: as before); the level now, and before. While a log is open."""
+    log = _open[-1]
+    before = log.level if level is None else log.set_level(level)
+    return log.level, before
 
 
 def request_line(report: RequestReport) -> None:

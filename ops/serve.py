@@ -16,6 +16,9 @@ from sluice.engine import EngineError
 from sluice.http.edge_settings import BACKLOG
 from sluice.http.server import bind
 from sluice.ops.config import Config
+from sluice.ops.control.place import CannotListen
+from sluice.ops.control.serving import open_for_operators
+from sluice.ops.control.worker import ControlledWorker
 from sluice.ops.logs import get_logger
 from sluice.ops.worker import Worker, open_worker
 
@@ -56,10 +59,19 @@ class _Service:
         """Run the worker until a signal, and through its drain."""
         try:
             with self._start:  # cancelled, if at all, before there is a worker
-                async with open_worker(self._config, listening) as self._worker:
+                async with (
+                    open_for_operators(self._config, self._log) as control,
+                    open_worker(self._config, listening) as self._worker,
+                ):
+                    control.controlled = ControlledWorker(self._worker, self._drain)
                     _spare_the_collector()
                     self._log.info("serving", addresses=self._worker.addresses)
                     await self._stop.wait()
+        except* CannotListen as problems:
+            for each in listening:
+                each.close()
+            print(f"sluice: {problems.exceptions[0]}", file=sys.stderr)
+            self.well = False
         except* EngineError:
             self._log.exception("the service cannot go on")
             self.well = False
@@ -75,6 +87,12 @@ class _Service:
             else:
                 self._stop.set()
                 self._end_in_order(name)
+
+    def _drain(self) -> None:
+        """An operator's word is as good as a signal; given twice, it does not end by force."""
+        if not self._stop.is_set():
+            self._stop.set()
+            self._end_in_order("none: an operator's command")
 
     def _end_in_order(self, name: str) -> None:
         if self._worker is None:

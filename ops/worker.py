@@ -3,6 +3,7 @@
 ::
 
     root                one_for_one
+     ├─ store           our own Valkey, or what stands for the configured one
      ├─ metrics         takes reports, renders /metrics
      ├─ connections     the slots of this replica
      ├─ providers       one_for_one: one actor a provider, with its idle connections
@@ -41,6 +42,7 @@ from sluice.actors.scan import Scan, tick_for
 from sluice.actors.settings import Timeouts
 from sluice.actors.shares import Outbox, ShareGiver
 from sluice.actors.slots import Slots
+from sluice.actors.store import Change
 from sluice.actors.streams import ALONE, Place, Streams, StreamService
 from sluice.actors.tally import Tally
 from sluice.actors.upstream_failures import stopped
@@ -62,6 +64,7 @@ from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderSt
 from sluice.ops.config import Config
 from sluice.ops.limits import clients_within
 from sluice.ops.logs import get_logger, line_of, request_line
+from sluice.ops.store import store_children, store_of, store_sampler
 
 VERSION = metadata.version("sluice-sse")
 
@@ -100,6 +103,9 @@ class Worker:
         self.listening = listening
         self.addresses = [_address(each) for each in listening]
         self.spawn = spawn
+        self.tally = Tally(Known.of(config.routing, VERSION))
+        self.watchers: set[Callable[[Event], None]] = set()
+        self.store = store_of(config, self.on_store)
         self.system: System
 
     def __repr__(self) -> str:
@@ -109,8 +115,19 @@ class Worker:
         """A mistake of ours that was caught: it is logged with its traceback."""
         self.log.error("internal error", exc_info=fault)
 
+    def on_store(self, change: Change) -> None:
+        """One line when the store is passed by, and one when it is used again."""
+        passed_by = change.state == "passed_by" and self.state != "draining"
+        getattr(self.log, "warning" if passed_by else "info")(
+            "store passed by" if change.state == "passed_by" else "store usable",
+            server=change.server,
+            reason=change.reason,
+        )
+
     def on_event(self, event: Event) -> None:
-        """What happens to actors is logged; a crash with its report."""
+        """What happens to actors is told, and logged; a crash with its report."""
+        for watcher in tuple(self.watchers):
+            watcher(event)
         level = "error" if event.kind in _GRAVE else "info"
         report = None if event.report is None else msgspec.to_builtins(event.report)
         getattr(self.log, level)(
@@ -138,6 +155,7 @@ class Worker:
             metrics=context.ref(self.place.metrics),
             connections=context.ref(self.place.connections),
             providers=self.provider_states,
+            store_trouble=None if self.store is None else self.store.trouble,
             report=self.report,
             log_small=small_request_line,
             lifecycle=self.lifecycle,
@@ -219,6 +237,8 @@ async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIt
         worker = Worker(config, listening, nursery.start_soon)
         nursery.start_soon(worker.pump.run)
         nursery.start_soon(worker.scan.run)
+        if worker.store is not None:
+            nursery.start_soon(worker.store.serve)
         try:
             async with open_system(_tree(worker), on_event=worker.on_event, grace=FORCE) as system:
                 worker.serves(system)
@@ -237,17 +257,19 @@ async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIt
 def _tree(worker: Worker) -> SupervisorSpec:
     """Children start left to right and stop right to left: the edge opens last, closes first."""
     config = worker.config
-    tally, window = Tally(Known.of(config.routing, VERSION)), Window()
+    tally, window = worker.tally, Window()
     samplers = (
         sample_process,
         engine_sampler(worker.actors),
         provider_sampler(worker.providers),
+        store_sampler(worker.store),
     )
     counts = EdgeCounts()
     patience = config.server.drain + GRACE
     return SupervisorSpec(
         "root",
         [
+            *store_children(config, worker.store),
             ChildSpec("metrics", lambda: Metrics(tally, window, worker.ledger, samplers)),
             *(_of_several(worker) if worker.place.process else _alone(worker)),
             SupervisorSpec("providers", _providers(worker)),

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from .load import load
 from .mistakes import ConfigurationError, Mistake, Notice
-from .sections import Config, CorsSettings, EdgeLimits, ServerSettings
+from .sections import Config, ControlSettings, CorsSettings, EdgeLimits, ServerSettings
 
 __all__ = [
     "Config",
     "ConfigurationError",
+    "ControlSettings",
     "CorsSettings",
     "EdgeLimits",
     "Mistake",

@@ -7,6 +7,9 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from sluice.actors.store import EMBEDDED, StoreUrlError, parse
+from sluice.actors.store.address import SCHEMES
+
 from .mistakes import Refused, shown
 from .rules import Context, Rule
 
@@ -35,6 +38,21 @@ def bind() -> Rule:
         return f"{found['host']}:{int(found['port'])}"
 
     return Rule('"HOST:PORT", "[IPV6]:PORT" or "unix:/PATH", such as "127.0.0.1:8000"', read)
+
+
+def control_address() -> Rule:
+    """Like `bind`, but of this machine only: who controls the service may end it."""
+    anywhere = bind()
+
+    def read(value: object, context: Context) -> str:
+        address = str(anywhere.read(value, context))
+        if not address.startswith("unix:") and not is_loopback(
+            address.rpartition(":")[0].strip("[]")
+        ):
+            raise Refused(f"{shown(value)} can be reached from other machines")
+        return address
+
+    return Rule('"unix:/PATH", or a loopback address with a port: "127.0.0.1:8001"', read)
 
 
 def _unix(value: str) -> str:
@@ -109,16 +127,19 @@ def origin() -> Rule:
 
 def store_url() -> Rule:
     """``embedded`` or a Redis URL, which may hold a password and so is never quoted."""
-    schemes = {"redis", "rediss", "redis+cluster", "redis+sentinel"}
 
     def read(value: object, _: Context) -> str:
         if not isinstance(value, str):
             raise Refused("it is not a text in quotes")
-        if value != "embedded" and value.partition("://")[0] not in schemes:
-            raise Refused("it starts with none of the known schemes")
+        if value != EMBEDDED:
+            try:
+                parse(value)
+            except StoreUrlError as problem:
+                what, _semicolon, allowed = str(problem).partition("; allowed: ")
+                raise Refused(f"{what} (there: {allowed})") from problem
         return value
 
-    listed = ", ".join(f"{scheme}://" for scheme in sorted(schemes))
+    listed = ", ".join(f"{scheme}://" for scheme in SCHEMES)
     return Rule(f'"embedded", or a URL with {listed}', read, private=True)
 
 

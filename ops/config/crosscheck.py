@@ -28,6 +28,7 @@ def crosscheck(values: Values, tree: Values, places: Places) -> tuple[list[Mista
         *check.halves_of_tls(),
         *check.foreign_key(),
         *check.narrow_door(),
+        *check.control_without_token(),
     )
     return list(mistakes), [
         *check.without_effect(),
@@ -43,6 +44,7 @@ class _Check:
         self._tree = tree
         self._places = places
         self._server = cast("Values", values.get("server", {}))
+        self._control = cast("Values", values.get("control", {}))
         connections = cast("Values", values.get("connections", {}))
         self._streams = connections.get("limit", ConnectionSettings().limit)
         self._providers = cast("Entries", values.get("providers", {}))
@@ -100,6 +102,17 @@ class _Check:
             path = ("server", "limits", "connections")
             said = f"{doors} is less than [connections] limit, which is {self._streams}"
             yield self._mistake(path, said, f"{self._streams} or more")
+
+    def control_without_token(self) -> Iterator[Mistake]:
+        """Every user of this machine reaches a TCP port."""
+        address = self._control.get("address")
+        if (
+            isinstance(address, str)
+            and not address.startswith("unix:")
+            and "token" not in self._control
+        ):
+            said = "over TCP, whoever is on this machine could control the service"
+            yield self._mistake(("control", "token"), said, '"env:NAME" or "file:PATH"')
 
     def without_effect(self) -> Iterator[Notice]:
         """What was set although this version does not do it."""

@@ -50,14 +50,43 @@ def load(
     places = Places(document.name, dict(document.lines))
     for change in found.overrides:
         _apply(document.tree, change, places)
-    folder = Path(file).resolve().parent if file is not None else Path.cwd()
-    reader = Reader(places, Context(folder, environment))
+    reader = Reader(places, Context(_folder(file), environment))
     values = reader.table((), document.tree, SCHEMA)
     more, notices = crosscheck(values, document.tree, places)
     mistakes = found.mistakes + reader.mistakes + more
     if mistakes:
         raise ConfigurationError(sorted(mistakes, key=places.order))
     return _config(values, document.name, (*found.notices, *notices))
+
+
+def control_values(
+    file: str | None, environment: Mapping[str, str] = os.environ
+) -> dict[str, dict[str, Any]]:
+    """``[control]`` and ``[server] data_dir``, as far as set: where a running service is.
+
+    Nothing else is looked at, so that no provider's secret has to be at hand. Raises
+    `ConfigurationError` like `load`.
+    """
+    document = _document(file)
+    places = Places(document.name, dict(document.lines))
+    for change in overrides(environment, document.tree).overrides:
+        _apply(document.tree, change, places)
+    wanted = {"server": {"data_dir"}, "control": {"address", "token"}}
+    tree = {
+        name: {key: value for key, value in table.items() if key in wanted[name]}
+        for name, table in document.tree.items()
+        if name in wanted and isinstance(table, dict)
+    }
+    reader = Reader(places, Context(_folder(file), environment))
+    values = reader.table((), tree, SCHEMA)
+    if reader.mistakes:
+        raise ConfigurationError(sorted(reader.mistakes, key=places.order))
+    return cast("dict[str, dict[str, Any]]", values)
+
+
+def _folder(file: str | None) -> Path:
+    """Where relative paths start."""
+    return Path(file).resolve().parent if file is not None else Path.cwd()
 
 
 def _document(file: str | None) -> Document:
@@ -125,7 +154,8 @@ def _config(values: dict[str, object], source: str, notices: tuple[Notice, ...])
         name: {**model, "timeouts": {**everywhere, **model.get("timeouts", {})}}
         for name, model in cast("dict[str, dict[str, Any]]", values.get("models", {})).items()
     }
-    told = {"models": models, "source": source, "notices": notices}
+    store = values.get("store", {})
+    told = {"models": models, "store": store, "source": source, "notices": notices}
     config = msgspec.convert({**values, **told}, Config)
     return config if "connections" in _edge_limits(values) else _room_for_all(config)
 

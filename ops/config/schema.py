@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from .addresses import base_url, bind, origin, store_url
+from .addresses import base_url, bind, control_address, origin, store_url
 from .mistakes import Refused, shown
 from .pem import certificates, private_key
 from .rules import (
@@ -150,7 +150,17 @@ _MODEL: Final = Table(
 SCHEMA: Final = Table(
     {
         "server": _SERVER,
-        "store": Table({"url": store_url()}),
+        "control": Table({"address": control_address(), "token": secret()}),
+        "store": Table(
+            {
+                "url": store_url(),
+                "username": text("the name of a user of the store"),
+                "password": secret(),
+                "ca_file": certificates("the path of a PEM file with certificates"),
+                "timeout": number(0, 1, "seconds", above=True),
+                "connect_timeout": seconds(60),
+            }
+        ),
         "connections": Table(
             {
                 "limit": whole(1, 1_000_000),
@@ -191,8 +201,6 @@ SCHEMA: Final = Table(
 )
 
 WITHOUT_EFFECT: Final = {
-    ("server", "data_dir"): "nothing is stored",
-    ("store", "url"): "there is no store",
     ("retries",): "a failed call is not tried again",
     ("breaker",): "a failing provider goes on being called",
     ("limits",): "REQUESTS ARE NOT LIMITED, neither by address nor by user nor by token",
@@ -203,7 +211,7 @@ WITHOUT_EFFECT: Final = {
 }
 """What the contract names and this version does not do yet, with what happens instead."""
 
-HARMLESS: Final = {("store", "url"): "embedded", ("queue", "backend"): "off"}
+HARMLESS: Final = {("queue", "backend"): "off"}
 """Values of those keys that promise nothing."""
 
 SEED_NAMES: Final = {

@@ -12,8 +12,10 @@ from sluice.actors.settings import (
     ModelSettings,
     ProviderSettings,
     Routing,
+    Secret,
     Timeouts,
 )
+from sluice.actors.store import StoreSettings
 from sluice.http import edge_settings
 
 from .mistakes import Notice
@@ -63,6 +65,15 @@ class ServerSettings(msgspec.Struct, frozen=True):
     limits: EdgeLimits = EdgeLimits()
 
 
+class ControlSettings(msgspec.Struct, frozen=True):
+    """``[control]``: where operators reach the service."""
+
+    address: str | None = None
+    """``unix:/PATH`` or a loopback ``HOST:PORT``; None: a Unix socket in ``data_dir``."""
+    token: Secret | None = None
+    """What operators must know to come in over TCP."""
+
+
 class CorsSettings(msgspec.Struct, frozen=True):
     """``[cors]``: the origins whose pages may call us from a browser. None: CORS is off."""
 
@@ -76,6 +87,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     connections: ConnectionSettings = ConnectionSettings()
     timeouts: Timeouts = Timeouts()
     cors: CorsSettings = CorsSettings()
+    store: StoreSettings | None = None
+    """None: there is none, as in tests; what is loaded always has one."""
+    control: ControlSettings = ControlSettings()
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, ModelSettings] = {}
     source: str = ""

@@ -182,14 +182,15 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
             "[conections]\nlimit = 1",
             (
                 'sluice.toml:1: conections: unknown key, did you mean "connections"?; allowed: '
-                "server, store, connections, timeouts, retries, breaker, limits, cache, queue, "
+                "server, control, store, connections, timeouts, retries, "
+                "breaker, limits, cache, queue, "
                 "cors, providers, models"
             ),
         ),
         (
             "bind = '127.0.0.1:1'",
             (
-                "sluice.toml:1: bind: unknown key, it belongs in [server]; allowed: server, store, "
+                "sluice.toml:1: bind: unknown key, it belongs in [server]; allowed: server, control, store, "
                 "connections, timeouts, retries, breaker, limits, cache, queue, cors, providers, "
                 "models"
             ),
@@ -539,13 +540,11 @@ def test_limits_that_do_not_limit_are_named_plainly(toml: Load) -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("[store]\nurl = 'redis://h'", "store.url"),
         ("[retries]\nattempts = 1", "retries"),
         ("[breaker]\nfailures = 1", "breaker"),
         ("[cache]\nttl = 1", "cache"),
         ("[queue]\nlimit = 1", "queue"),
         ("[queue]\nbackend = 'kafka'", "queue"),
-        ("[server]\ndata_dir = '/x'", "server.data_dir"),
         (f"{PROVIDER}[models.a]\nprovider='openai'\nprefill = true", "models.a.prefill"),
         (
             (
@@ -565,6 +564,8 @@ def test_what_has_no_effect_is_named(toml: Load, text: str, key: str) -> None:
     "text",
     [
         "[store]\nurl = 'embedded'",
+        "[store]\nurl = 'redis://h'",
+        "[server]\ndata_dir = '/x'",
         "[queue]\nbackend = 'off'\nlimit = 4",
         "[cache]",
         f"{PROVIDER}[models.a]\nprovider='openai'\nprefill = false\nfallback = []",

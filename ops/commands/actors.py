@@ -1,0 +1,52 @@
+"""``sluice restart | pause | resume | stop ACTOR``: what is done to one actor."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Final
+
+from sluice.ops.control.client import Client
+from sluice.ops.control.protocol import Outcome, Pause, Restart, Resume, Stop
+from sluice.ops.control.views import outcome_line
+
+from .operating import DONE, add_common_arguments, run_with_client, show
+
+_RESTART: Final = """\
+Stops an actor in order and starts it anew; one that was stopped is started. No stream is lost
+by it: those that hold connections (streams, edge) are drained first, which may take
+[server] drain seconds. A supervisor is restarted with all below it.
+"""
+_PAUSE: Final = """\
+Lets an actor's mail wait, until `sluice resume ACTOR`. What it is doing it ends first.
+"""
+_STOP: Final = "Stops an actor, or a supervisor and all below it, until it is restarted."
+
+_COMMANDS: Final[dict[str, tuple[Any, str]]] = {
+    "restart": (Restart, _RESTART),
+    "pause": (Pause, _PAUSE),
+    "resume": (Resume, "Ends a pause."),
+    "stop": (Stop, _STOP),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options; the parser's name tells which command it is."""
+    name = parser.prog.split()[-1]
+    command, says = _COMMANDS[name]
+    parser.description = says
+    parser.set_defaults(command_type=command)
+    parser.add_argument(
+        "actor", metavar="ACTOR", help="its path, as in `sluice tree`: metrics, providers/openai"
+    )
+    add_common_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit codes as ``--help`` has them."""
+
+    async def talk(client: Client) -> int:
+        done: Outcome = await client.ask(arguments.command_type, path=arguments.actor)
+        show(arguments, done, [outcome_line(done)])
+        return DONE
+
+    return run_with_client(arguments, talk)

@@ -1,0 +1,51 @@
+"""What the control server controls: one process now, a host with many workers later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from .figures import Glance
+from .protocol import Draining, Happened, LevelSet, LogLevel, Node, Outcome, ServiceStatus
+
+OnHappened = Callable[[Happened], None]
+"""Called at once for each event; it neither blocks nor raises."""
+
+
+class Controlled(Protocol):
+    """A running service.
+
+    Every method may raise `protocol.Refused`. Paths are whatever `tree` says they are:
+    ``providers/openai`` here, ``workers/1`` or ``streams@worker-1`` elsewhere. A command is
+    carried out to its end also when the operator who gave it has left.
+    """
+
+    def status(self) -> ServiceStatus:
+        """How it is."""
+
+    def tree(self) -> Node:
+        """All supervisors and actors."""
+
+    async def restart(self, path: str) -> Outcome:
+        """Stop what is at ``path`` in order, and start it anew."""
+
+    async def pause(self, path: str) -> Outcome:
+        """Let its mail wait."""
+
+    async def resume(self, path: str) -> Outcome:
+        """End a pause."""
+
+    async def stop(self, path: str) -> Outcome:
+        """Stop it until it is restarted."""
+
+    def drain(self) -> Draining:
+        """Begin the end, as on SIGTERM. Idempotent."""
+
+    def log_level(self, level: LogLevel | None) -> LevelSet:
+        """Log from ``level`` on; None: change nothing."""
+
+    async def glance(self) -> Glance:
+        """Its counters and gauges, now."""
+
+    def listen(self, on_happened: OnHappened) -> Callable[[], None]:
+        """Have events told from now on; what is returned ends that, and is idempotent."""

@@ -1,0 +1,76 @@
+"""Answers as text, for people. All pure; every function returns lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .protocol import Happened, Node, Outcome, ServiceStatus
+
+
+def status_lines(status: ServiceStatus) -> list[str]:
+    """How the service is, in a few lines."""
+    lines = [
+        f"sluice {status.version}: {status.state}, up {span(status.uptime)}",
+        f"  serves at    {', '.join(status.addresses) or 'no address'}",
+        f"  streams      {status.streams} live",
+        f"  connections  {status.connections} of {status.connection_limit}",
+        f"  actors       {status.actors}, {status.crashes} crashes, {status.restarts} restarts",
+        f"  log level    {status.log_level}",
+    ]
+    lines += [
+        f"  process      {each.name}, pid {each.pid}, {each.state}, {each.streams} streams,"
+        f" {each.memory / 2**20:.0f} MiB, {each.cpu:.1f} s of CPU"
+        for each in status.processes
+    ]
+    return lines
+
+
+def tree_lines(root: Node) -> list[str]:
+    """The tree as a picture, in columns."""
+    rows = list(_rows(root, "", ""))
+    wide = max(len(row[0]) for row in rows)
+    head = f"{'':{wide}}  {'STATE':<9} {'LIFE':>4} {'RESTARTS':>8} {'MAIL':>6} {'UP':>8}  HANDLED"
+    return [head.rstrip(), *(_line(name, node, wide) for name, node in rows)]
+
+
+def _rows(node: Node, first: str, rest: str) -> Iterator[tuple[str, Node]]:
+    yield first + node.id, node
+    for index, child in enumerate(node.children):
+        last = index == len(node.children) - 1
+        branch, stem = ("└─ ", "   ") if last else ("├─ ", "│  ")
+        yield from _rows(child, rest + branch, rest + stem)
+
+
+def _line(name: str, node: Node, wide: int) -> str:
+    start = f"{name:<{wide}}  {node.state:<9} {node.incarnation:>4} {node.restarts:>8}"
+    if node.kind == "supervisor":
+        return f"{start}                  {node.strategy}"
+    return f"{start} {node.waiting:>6} {span(node.uptime):>8}  {node.handled}"
+
+
+def outcome_line(done: Outcome) -> str:
+    """What a command did."""
+    detail = f"; {done.detail}" if done.detail else ""
+    return (
+        f"{done.path}: {done.action} in {done.seconds:.3f} s, now {done.state},"
+        f" incarnation {done.incarnation}{detail}"
+    )
+
+
+def event_lines(event: Happened) -> list[str]:
+    """One line an event; of a crash, its reason too."""
+    detail = f": {event.detail}" if event.detail else ""
+    reason = "" if event.report is None else f" ({event.report.get('reason', '')})"
+    where = event.path or "root"
+    return [f"{event.at}  {event.kind:<12} {where} #{event.incarnation}{detail}{reason}"]
+
+
+def span(seconds: float) -> str:
+    """A time span in its two largest units: ``3d 4h``, ``5m 6s``, ``7.8s``."""
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    whole = int(seconds)
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days}d {hours}h"
+    return f"{hours}h {minutes}m" if hours else f"{minutes}m {whole % 60}s"
