@@ -59,6 +59,7 @@ Unit = Literal[
     "retries",
     "restarts",
     "descriptors",
+    "operations",
     "info",
 ]
 
@@ -162,6 +163,11 @@ QUEUE_NAME = Label("queue_name", "The queue.", configured="queue")
 REASON = Label("reason", "Why.", ("full", "timeout", "unavailable", OTHER))
 ACTOR = Label(
     "actor", "The kind of actor.", ("connections", "edge", "metrics", "provider", "streams")
+)
+STORE_OUTCOME = Label(
+    "outcome",
+    "Answered; refused: with an error; lost: nobody knows; passed by: not even asked.",
+    ("answered", "refused", "lost", "passed_by"),
 )
 VERSION = Label("version", "The release that runs.", configured="version")
 LEAVING = Label("reason", "Left: it closed. Stalled: it took no byte.", ("left", "stalled"))
@@ -501,6 +507,45 @@ EXTENDED: dict[str, Metric] = _names(
             stage="any",
             origin="extended",
             labels=(VERSION,),
+        ),
+        Metric(
+            name="sluice_store_operations_total",
+            kind="counter",
+            help="Operations wanted of the store, by what became of them",
+            unit="operations",
+            domain="Service Runtime",
+            stage="any",
+            origin="extended",
+            labels=(STORE_OUTCOME,),
+        ),
+        Metric(
+            name="sluice_store_latency_seconds",
+            kind="histogram",
+            help="Time from asking the store to its answer, of what it answered",
+            unit="seconds",
+            domain="Service Runtime",
+            stage="any",
+            origin="extended",
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
+        ),
+        Metric(
+            name="sluice_store_state",
+            kind="gauge",
+            help="The store: 0 used, 1 passed by",
+            unit="state",
+            domain="Service Runtime",
+            stage="any",
+            origin="extended",
+            states=("USABLE", "PASSED_BY"),
+        ),
+        Metric(
+            name="sluice_store_connects_total",
+            kind="counter",
+            help="Connections made to servers of the store that worked",
+            unit="connections",
+            domain="Service Runtime",
+            stage="any",
+            origin="extended",
         ),
         Metric(
             name="process_cpu_seconds_total",

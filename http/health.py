@@ -24,6 +24,8 @@ REQUESTS_SOFT_LIMIT: Final = 500.0
 """Requests a second from which on the service is degraded (``decision 24``)."""
 
 Status = Literal["healthy", "degraded", "unhealthy"]
+StoreState = Literal["ok", "degraded"]
+"""Never ``down``: the service does without it, and looks for it."""
 R = TypeVar("R")
 
 
@@ -33,12 +35,17 @@ class Snapshot(msgspec.Struct):
     providers: dict[str, ProviderState]
     slots: SlotsInUse | None = None
     load: Vitals | None = None
+    store: StoreState | msgspec.UnsetType = msgspec.UNSET
+    """Unset: there is none."""
+    store_trouble: str | None = None
 
 
 class Checks(msgspec.Struct, frozen=True):
     """``checks`` of the answer. What does not exist has no key (``decision 14``)."""
 
     providers: dict[str, ProviderState]
+    redis: StoreState | msgspec.UnsetType = msgspec.UNSET
+    """The store, by the name that the seed gives it."""
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -68,6 +75,9 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
 async def take(services: AppServices) -> Snapshot:
     """Ask all at the same time."""
     snapshot = Snapshot(services.providers())
+    if services.store_trouble is not None:
+        snapshot.store_trouble = services.store_trouble()
+        snapshot.store = "ok" if snapshot.store_trouble is None else "degraded"
 
     async def ask_connections() -> None:
         snapshot.slots = await _ask(services.connections, Count())
@@ -95,7 +105,7 @@ def assess(lifecycle: Lifecycle, snapshot: Snapshot, version: str) -> Health:
     return Health(
         status="unhealthy" if fatal else "degraded" if impaired else "healthy",
         version=version,
-        checks=Checks(snapshot.providers),
+        checks=Checks(snapshot.providers, snapshot.store),
         metrics=_metrics(snapshot.slots, snapshot.load),
         reasons=fatal + impaired,
     )
@@ -126,6 +136,8 @@ def _impaired(snapshot: Snapshot) -> list[str]:
         for provider, state in snapshot.providers.items()
         if state != "ok"
     ]
+    if snapshot.store_trouble is not None:
+        reasons.append(f"The store is passed by: {snapshot.store_trouble}.")
     slots, load = snapshot.slots, snapshot.load
     if slots is None:
         reasons.append("The actor connections does not answer.")

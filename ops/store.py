@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from sluice.actors.samplers import Sampler
 from sluice.actors.store import (
     EMBEDDED,
     Change,
@@ -15,11 +16,13 @@ from sluice.actors.store import (
     Place,
     RemoteStore,
     StoreClient,
-    StoreSettings,
     StoreStartError,
     open_client,
 )
+from sluice.actors.store.counts import Counts
+from sluice.actors.tally import Histogram, Tally
 from sluice.engine import ChildSpec, SupervisorSpec
+from sluice.ops.config import Config
 
 LOADING: Final = 60.0
 """Seconds that an embedded store has to read its file when it starts."""
@@ -41,25 +44,56 @@ def find_program() -> str:
     )
 
 
-def client_of(
-    settings: StoreSettings, data_dir: str, on_change: Callable[[Change], None]
-) -> StoreClient:
-    """The client of this process. Raises `StoreStartError`, or as `open_client`."""
-    address = Place.below(data_dir).address if settings.url == EMBEDDED else None
+def store_of(config: Config, on_change: Callable[[Change], None]) -> StoreClient | None:
+    """The client of this process. Raises as `open_client`."""
+    settings = config.store
+    if settings is None:
+        return None
+    address = _place(config).address if settings.url == EMBEDDED else None
     return open_client(settings, on_change, address=address)
 
 
-def supervisor_of(settings: StoreSettings, data_dir: str, client: StoreClient) -> SupervisorSpec:
+def store_children(config: Config, client: StoreClient | None) -> list[SupervisorSpec]:
     """The child ``store`` of a tree: the embedded server, or what stands for the configured one.
 
     A server that cannot be started again is tried ever more slowly, but for ever: the service
-    goes on without it. Raises `StoreStartError`.
+    goes on without it.
     """
-    if settings.url != EMBEDDED:
+    if client is None or config.store is None:
+        return []
+    if config.store.url != EMBEDDED:
         child = ChildSpec("remote", lambda: RemoteStore(client))
     else:
-        place, program = Place.below(data_dir), find_program()
         child = ChildSpec(
-            "embedded", lambda: EmbeddedStore(program, place, client), start_timeout=LOADING
+            "embedded",
+            lambda: EmbeddedStore(find_program(), _place(config), client),
+            start_timeout=LOADING,
         )
-    return SupervisorSpec("store", [child], intensity=1000, period=1.0)
+    return [SupervisorSpec("store", [child], intensity=1000, period=1.0)]
+
+
+def store_sampler(client: StoreClient | None) -> Sampler:
+    """Reads what the client counted, before each rendering."""
+    seen = Counts()
+
+    def sample(tally: Tally) -> None:
+        if client is None:
+            return
+        statistics = client.statistics()
+        counts = statistics.counts
+        for outcome, total in counts.outcomes().items():
+            tally.raise_to("sluice_store_operations_total", (outcome,), total)
+        connects = sum(server.connects for server in statistics.servers)
+        tally.raise_to("sluice_store_connects_total", (), connects)
+        tally.apply([("sluice_store_state", (), 0 if statistics.usable else 1)])
+        histogram = tally.series["sluice_store_latency_seconds"]
+        if isinstance(histogram, Histogram):
+            new = [now - before for now, before in zip(counts.buckets, seen.buckets, strict=True)]
+            histogram.add((), new, counts.seconds - seen.seconds)
+        seen.buckets, seen.seconds = counts.buckets, counts.seconds
+
+    return sample
+
+
+def _place(config: Config) -> Place:
+    return Place.below(config.server.data_dir)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from pathlib import PurePath
 
 import pytest
@@ -18,6 +21,19 @@ LOOPBACK = (
     "tests/engine/test_types*",
 )
 """Tests with real sockets, clocks or subprocesses. All others are pure or on virtual time."""
+
+
+DATA_DIR = "SLUICE_SERVER__DATA_DIR"
+
+
+def pytest_configure() -> None:
+    """Services that tests start keep what they keep away from the user's own."""
+    os.environ[DATA_DIR] = tempfile.mkdtemp(prefix="sluice-")
+
+
+def pytest_unconfigure() -> None:
+    """Nothing is left of it."""
+    shutil.rmtree(os.environ[DATA_DIR], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -60,6 +60,7 @@ class Channel:
         self._on_change = on_change
         self._link: Link | None = None
         self._usable = trio.Event()
+        self._nudged = trio.Event()
 
     def __repr__(self) -> str:
         return f"<Channel to {self.server} {self.circuit.state}>"
@@ -69,6 +70,10 @@ class Channel:
         if self._link is None:
             raise StoreUnavailable(self.circuit.reason)
         self._link.submit(entry, asking=asking)
+
+    def nudge(self) -> None:
+        """Probe now: somebody knows that the server is there."""
+        self._nudged.set()
 
     async def usable(self) -> None:
         """Return when there is a link."""
@@ -83,7 +88,9 @@ class Channel:
                 self._lost(str(problem))
             else:
                 self._lost(await self._use(stream))
-            await trio.sleep(self.circuit.delay())
+            with trio.move_on_after(self.circuit.delay()):
+                await self._nudged.wait()
+            self._nudged = trio.Event()
 
     async def _use(self, stream: trio.abc.Stream) -> str:
         link = Link(stream, self._redirect)

@@ -115,6 +115,11 @@ class StoreClient:
             raise
         return ask
 
+    def nudge(self) -> None:
+        """Look for the store now: somebody knows that it is there."""
+        for channel in self._network.channels():
+            channel.nudge()
+
     def trouble(self) -> str | None:
         """Why the store, or a part of it, is passed by; None if it is not."""
         for channel in self._network.channels():

@@ -52,14 +52,8 @@ class Place(msgspec.Struct, frozen=True):
 
     @classmethod
     def below(cls, data_dir: str) -> Place:
-        """The place in ``data_dir``. Raises `StoreStartError` if no socket can be there."""
-        place = cls(Path(data_dir).absolute() / "store")
-        if len(os.fsencode(place.socket)) > UNIX_PATH:
-            raise StoreStartError(
-                f"[server] data_dir is too long for a socket in it: {place.socket} has more than "
-                f"{UNIX_PATH} bytes"
-            )
-        return place
+        """The place in ``data_dir``."""
+        return cls(Path(data_dir).absolute() / "store")
 
     @property
     def socket(self) -> Path:
@@ -79,6 +73,11 @@ class Place(msgspec.Struct, frozen=True):
 
 def take(place: Place) -> int:
     """Make the folder and lock it; return the lock's descriptor. Raises `StoreStartError`."""
+    if len(os.fsencode(place.socket)) > UNIX_PATH:
+        raise StoreStartError(
+            f"[server] data_dir is too long for a socket in it: {place.socket} has more than "
+            f"{UNIX_PATH} bytes"
+        )
     try:
         place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place.folder.chmod(0o700)
@@ -195,6 +194,7 @@ class EmbeddedStore(Actor):
         await self._start()
         while not await self._answers():  # noqa: ASYNC110 -- nobody tells when it listens
             await trio.sleep(POLL)
+        self._client.nudge()
         await self._client.usable(1.0)
 
     async def on_stop(self) -> None:

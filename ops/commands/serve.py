@@ -76,4 +76,6 @@ def _tell(config: Config, log: logs.Log) -> None:
 
 
 def _secrets(config: Config) -> list[str]:
-    return [one.api_key.value for one in config.providers.values() if one.api_key is not None]
+    found = [one.api_key for one in config.providers.values()]
+    found.append(None if config.store is None else config.store.password)
+    return [each.value for each in found if each is not None]
