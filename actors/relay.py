@@ -81,8 +81,8 @@ async def live(stream: Stream) -> None:
 
 async def _admitted(stream: Stream) -> None:
     """Hold one of the replica's slots (``decision 13``) for the rest. Given back on every path."""
+    await _acquire(stream, stream.services.connections)
     try:
-        await _acquire(stream, stream.services.connections)
         stream.holds_slot = True
         stream.admitted_at = trio.current_time()
         await _attempt(stream)
@@ -92,6 +92,7 @@ async def _admitted(stream: Stream) -> None:
 
 
 async def _acquire(stream: Stream, connections: Ref) -> None:
+    """Return with a slot. Where it may have been granted unheard, it is given back."""
     acquire = Acquire(stream.id, stream.services.process)
     try:
         try:
@@ -99,10 +100,20 @@ async def _acquire(stream: Stream, connections: Ref) -> None:
         except ActorCrashed:
             # The next incarnation has nothing of this one's fault, and Acquire is idempotent.
             reply = await connections.ask(acquire)
-    except (ActorCrashed, ActorStopped, AskTimeout, MailboxFull):
-        raise _no_capacity(503, "overloaded", "The service is overloaded.", 1.0) from None
+    except (ActorStopped, MailboxFull):  # nobody has seen the request
+        raise _overloaded() from None
+    except (ActorCrashed, AskTimeout):
+        stream.services.returns.put(stream.id)
+        raise _overloaded() from None
+    except trio.Cancelled:
+        stream.services.returns.put(stream.id)
+        raise
     if isinstance(reply, Refused):
         raise _no_capacity(429, "no_capacity", "All connections are in use.", reply.retry_after)
+
+
+def _overloaded() -> Failure:
+    return _no_capacity(503, "overloaded", "The service is overloaded.", 1.0)
 
 
 def _no_capacity(status: int, code: str, message: str, retry_after: float) -> Failure:

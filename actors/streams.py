@@ -104,6 +104,9 @@ class StreamService:
                 await metrics.ask(ChunksStreamed(dict(told)))
             except ActorError:
                 self._owed += told
+            except trio.Cancelled:  # what nobody waits for is not handled
+                self._owed += told
+                raise
 
     def _untold(self) -> Counter[str]:
         """Chunks by provider, told by this. A function: a loop would keep its last stream."""

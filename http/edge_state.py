@@ -108,6 +108,11 @@ class EdgeState:
             "the application failed on %s %r", scope["method"], scope["path"], exc_info=error
         )
 
+    def note_fault(self, fault: BaseException) -> None:
+        """Count and log what was meant to be impossible: one connection ends with it."""
+        self.counts.crashed += 1
+        logger.error("a connection failed", exc_info=fault)
+
     def statistics(self) -> EdgeStatistics:
         """A snapshot."""
         counts = self.counts

@@ -92,7 +92,8 @@ class Exchange:
             except (ClientLeft, ClientStalled):
                 pass
             except Refused as refused:
-                await self.refuse(refused)
+                if not self.response.complete:  # else it was answered, and is reported as such
+                    await self.refuse(refused)
             else:
                 self._told = self._body.complete
                 return {"type": "http.request", "body": piece, "more_body": not self._told}

@@ -1,4 +1,4 @@
-"""Hypercorn's own protocol for one connection, without its one way to outstay its client."""
+"""Hypercorn's own protocol for one connection, its faults kept to itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ class ForeignConnection(TCPServer):
     """Ends once its client has left and no request of its is under way.
 
     Hypercorn 0.18 holds an idle one open for the rest of ``keep_alive_timeout``, and its place
-    among those that may be open with it.
+    among those that may be open with it. And it lets errors out that end the server, and all
+    other connections with it: a malformed chunk that comes while the answer is being written
+    makes it write twice at once. Here one connection's fault ends that one, and is told.
     """
 
     def __init__(self, *args: Any) -> None:

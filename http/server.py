@@ -128,21 +128,36 @@ class _Edge:
         self._state.open += 1
         try:
             if self._state.settings.http1 == "hypercorn":
-                await ForeignConnection(app, config, context, asgi_state, stream)
+                await self._contain(ForeignConnection(app, config, context, asgi_state, stream).run)
+                await trio.aclose_forcefully(stream)
             elif isinstance(stream, trio.SSLStream):
-                await self._serve_tls(stream, asgi_state)
+                await self._contain(self._serve_tls, stream, asgi_state)
             else:
-                await self._serve_plain(stream, asgi_state)
+                await self._contain(self._serve_plain, stream, asgi_state)
         finally:
             self._state.open -= 1
+
+    async def _contain(self, serve: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Serve one connection. Its fault is its own: raised here, it would end all others."""
+        try:
+            await serve(*args)
+        except Exception as fault:  # noqa: BLE001 -- whatever it is
+            self._state.note_fault(fault)
+        except BaseExceptionGroup as group:
+            faults, ending = group.split(Exception)
+            if faults is not None:
+                self._state.note_fault(faults)
+            if ending is not None:
+                raise ending from None
 
     async def _serve_plain(self, stream: trio.SocketStream, asgi_state: dict[str, Any]) -> None:
         base = _base_scope(stream.socket, "http")
         wire = self._wire(stream)
-        if base is None:
+        try:
+            if base is not None:
+                await Connection(self._app, self._state, wire, base, asgi_state).run()
+        finally:
             wire.abort()
-        else:
-            await Connection(self._app, self._state, wire, base, asgi_state).run()
 
     async def _serve_tls(
         self, stream: trio.SSLStream[trio.SocketStream], asgi_state: dict[str, Any]

@@ -153,6 +153,8 @@ class UpstreamConnection:
 
     async def _read(self) -> bytes:
         """Some bytes of a head. It waits before it looks: a provider takes its time to answer."""
+        if self._closed:
+            raise UpstreamFault("reset", "closed by us")
         if not self._wire.holds_bytes:
             await self._wire.wait_readable()
         while True:

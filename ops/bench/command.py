@@ -45,8 +45,8 @@ exit codes: 0 measured; 1 something is missing or failed, or with --check a targ
 """
 
 _DESCRIPTORS = 65536
-_FAILURES = (programs.ProgramError, load.LoadError)
 """Open files that a program may have: 5,000 streams need 10,000 in a proxy."""
+_FAILURES = (programs.ProgramError, load.LoadError)
 
 _CONTESTANTS: dict[str, Starter] = {
     "nginx": nginx.proxy,

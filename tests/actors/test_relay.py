@@ -22,7 +22,7 @@ from sluice.actors.scan import Scan
 from sluice.actors.settings import ModelSettings, Timeouts
 from sluice.actors.stream import Job, Services, Stream
 from sluice.actors.upstream_failures import stopped
-from sluice.engine import ActorCrashed, AskTimeout, MailboxFull
+from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull
 from sluice.http.openai_format import OpenAIClient
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -105,6 +105,8 @@ class World:
         self.provider = FakeProvider(self.call)
         self.connections = FakeConnections()
         self.returns = Returns()
+        self.unseen = False
+        """The connection manager has never seen the request, or refused it."""
         self.client = FakeClient(direct=direct)
         self.reports: list[RequestReport] = []
         self.services = Services(
@@ -139,7 +141,7 @@ class World:
 
     def check_released(self) -> None:
         """Whatever happened: the slot is back, the connection is back, nothing is watched."""
-        assert self.returns.take() == [ID]
+        assert self.returns.take() == ([] if self.unseen else [ID])
         assert len(self.call.done) <= 1
         assert len(self.services.scan) == 0
         assert not self.poller.registered
@@ -217,6 +219,7 @@ async def test_without_a_slot_the_answer_is_429_with_retry_after_and_no_provider
 ) -> None:
     async with world() as at:
         at.connections.replies = [Refused(3.2)]
+        at.unseen = True
         await at.live()
         assert at.client.head is not None
         assert at.client.head[0] == 429
@@ -236,12 +239,15 @@ async def test_a_manager_that_crashed_on_us_is_asked_once_more(
         assert at.report.outcome == "success"
 
 
-@pytest.mark.parametrize("error", [AskTimeout, MailboxFull])
+@pytest.mark.parametrize(
+    ("error", "unseen"), [(AskTimeout, False), (MailboxFull, True), (ActorStopped, True)]
+)
 async def test_a_manager_that_does_not_answer_costs_the_request_and_never_a_slot(
-    error: Callable[[str, str], Exception], autojump_clock: trio.testing.MockClock
+    error: Callable[[str, str], Exception], unseen: bool, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with world() as at:
         at.connections.replies = [error("connections", "no")]
+        at.unseen = unseen
         await at.live()
         assert at.client.head is not None
         assert at.client.head[0] == 503

@@ -69,6 +69,17 @@ async def test_what_nobody_counts_is_owed_also_when_its_stream_has_ended() -> No
     assert metrics.counted == {"a": 4}
 
 
+async def test_what_was_cancelled_on_its_way_is_owed(autojump_clock: trio.abc.Clock) -> None:
+    service, metrics = service_of(one=under_way("a", 3)), Counting()
+    metrics.slow = True
+    with trio.move_on_after(1):
+        await tell(service, metrics)
+    metrics.slow = False
+    await tell(service, metrics)
+    await tell(service, metrics)
+    assert metrics.counted == {"a": 3}
+
+
 async def test_what_is_under_way_is_not_told_again(autojump_clock: trio.abc.Clock) -> None:
     service, metrics = service_of(one=under_way("a", 3)), Counting()
     metrics.slow = True

@@ -11,6 +11,8 @@ from tests.http.app_world import World
 from tests.http.edge_world import GET, App, open_edge
 from tests.http.test_server_tls import TLSWorld
 
+from sluice.http.connection import Connection
+from sluice.http.foreign import ForeignConnection
 from sluice.http.services import AppSettings
 
 BODY = msgspec.json.encode({"model": "gpt-4o", "prompt": "x" * 200})
@@ -106,3 +108,30 @@ async def test_a_connection_that_fails_gives_its_place_back() -> None:
             await edge.until_open(0)
         with trio.fail_after(5):
             assert (await edge.request()).status == 200
+
+
+@pytest.mark.parametrize("http1", ["sluice", "hypercorn"])
+async def test_a_fault_in_one_connection_ends_that_one_only(
+    http1: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when Hypercorn answers a malformed chunk while the application's answer is written."""
+    async with open_edge(App(), http1=http1) as edge:
+        bystander = await edge.connect()
+        assert (await bystander.request()).status == 200
+
+        async def fail(_: object) -> None:
+            await trio.lowlevel.checkpoint()
+            raise trio.BusyResourceError("another task is sending")
+
+        with monkeypatch.context() as faulty:
+            faulty.setattr(ForeignConnection, "_read_data", fail)
+            faulty.setattr(Connection, "run", fail)
+            for count in range(1, 6):
+                unlucky = await edge.connect()
+                assert await unlucky.closed()
+                await edge.until_open(1)
+                assert edge.state.counts.crashed == count
+                assert (await bystander.request()).status == 200
+        assert (await edge.request()).status == 200
+        await bystander.leave()
+        await edge.until_open(0)
