@@ -39,6 +39,10 @@ COMMANDS: Final = {
     "pause": Command("sluice.ops.commands.actors", "let an actor's mail wait"),
     "resume": Command("sluice.ops.commands.actors", "end a pause"),
     "stop": Command("sluice.ops.commands.actors", "stop an actor until it is restarted"),
+    "top": Command("sluice.ops.commands.top", "watch a running service, live"),
+    "events": Command("sluice.ops.commands.live", "print what happens in a running service"),
+    "log-level": Command("sluice.ops.commands.live", "tell or change the log's level, live"),
+    "drain": Command("sluice.ops.commands.live", "end a running service in order"),
     "bench": Command(
         "sluice.ops.bench.command", "measure the service, with nginx as the yardstick"
     ),

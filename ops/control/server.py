@@ -24,7 +24,7 @@ from trio_websocket import (
 from .controlled import Controlled
 from .place import Place, listening
 from .protocol import COMMAND_LIMIT, PATH, SUBPROTOCOL
-from .session import ENDED, Budget, Session
+from .session import ENDED, ENDED_SAYS, Budget, Session
 
 CLIENTS: Final = 16
 """Operators at a time."""
@@ -63,7 +63,7 @@ class ControlServer:
     async def say_goodbye(self) -> None:
         """Tell every client that the service has ended; wait a bounded time for them."""
         for session in self._sessions:
-            session.end(ENDED, "the service has ended")
+            session.end(ENDED, ENDED_SAYS)
         with trio.move_on_after(CLOSE_TIMEOUT):
             while self._sessions:
                 self._left = trio.Event()

@@ -48,6 +48,7 @@ PING_EVERY: Final = 20.0
 """Seconds; a client that is stopped, or half gone, must not keep its place."""
 TOO_SLOW: Final = 1013
 ENDED: Final = 1001
+ENDED_SAYS: Final = "the service has ended"
 
 
 class Budget:
