@@ -19,6 +19,7 @@ import msgspec
 from .asgi import Headers
 from .edge_settings import EdgeSettings
 from .refusals import (
+    Refused,
     bad_request,
     body_too_large,
     expectation_failed,
@@ -139,17 +140,23 @@ class HeadReader:
         fields = _deciding_fields(self._deciding)
         headers, path = self._resolve(method, target, version, fields)
         raw_path, _, query = path.partition(b"?")
-        length = _body_length(version, fields, self._settings.body_limit)
+        decoded = _decoded(raw_path)
+        try:
+            length = _body_length(version, fields, self._settings.body_limit)
+            expects_continue = _expects_continue(version, fields.get(b"expect"))
+        except Refused as refused:
+            refused.about = {"headers": headers, "path": decoded}
+            raise
         return Request(
             method,
             raw_path,
-            _decoded(raw_path),
+            decoded,
             query,
             version,
             headers,
             length,
             _keeps_alive(version, fields.get(b"connection")),
-            _expects_continue(version, fields.get(b"expect")) and length != 0,
+            expects_continue and length != 0,
         )
 
     def _resolve(

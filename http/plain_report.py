@@ -56,14 +56,15 @@ def plain_report(
 def refusal_report(
     refused: Refused, scope: Scope | None, *, answered: bool = True
 ) -> RequestReport:
-    """The report of a request that the edge refused; ``scope`` is its, if its head was read.
+    """The report of a request that the edge refused; ``scope`` is its, if it came so far.
 
     The client's mistakes are validation errors (``decision 5``). What was not ``answered`` has
     the status 0.
     """
+    about = scope or refused.about
     return plain_report(
-        new_id() if scope is None else request_id(scope["headers"]),
-        OTHER if scope is None else route_of(scope["path"]),
+        new_id() if about is None else request_id(about["headers"]),
+        OTHER if about is None else route_of(about["path"]),
         refused.status if answered else 0,
         refused.code,
         refused.after,

@@ -6,7 +6,7 @@ its route is not known yet, and a closed connection, because its framing is not 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +17,7 @@ class Refused(Exception):  # noqa: N818 -- what happened to the request; it is n
     """A request that goes no further. ``code`` is for programs, ``message`` for people.
 
     ``after``: seconds that its client let us wait for it, as far as it had begun to come.
+    ``about``: its headers and path, like an ASGI scope's, if its head was read and made sense.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -25,6 +26,7 @@ class Refused(Exception):  # noqa: N818 -- what happened to the request; it is n
         self.code = code
         self.message = message
         self.after = 0.0
+        self.about: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"Refused({self.status}, {self.code}: {self.message})"
