@@ -190,8 +190,9 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
         (
             "bind = '127.0.0.1:1'",
             (
-                "sluice.toml:1: bind: unknown key, it belongs in [server]; allowed: server, control, store, "
-                "connections, timeouts, retries, breaker, limits, cache, queue, cors, providers, "
+                "sluice.toml:1: bind: unknown key, it belongs in [server]; allowed: server, "
+                "control, store, connections, timeouts, retries, "
+                "breaker, limits, cache, queue, cors, providers, "
                 "models"
             ),
         ),
