@@ -26,7 +26,8 @@ What is promised stands in `_supervisor`. Where to read on:
 * ``_cell``, ``_incarnation``, ``_lifecycle``: an address, the lives behind it, and their states;
 * ``_mailbox``, ``_request``, ``_waits``: mail, asks and their deadlines, circles of asks;
 * ``_links``, ``_remote``, ``_link``, ``_incoming``, ``_far``, ``_frame``, ``_protocol``,
-  ``_failure``: actors of other processes;
+  ``_failure``, ``_options``: actors of other processes;
+* ``_process``, ``_spawned``, ``_join``, ``_watchdog``: processes as children;
 * ``_system``, ``_statistics``, ``_tree``, ``_crash``, ``_redact``, ``_events``: what operators see.
 """
 
@@ -43,8 +44,11 @@ from ._errors import (
     AskTimeout,
     EngineError,
     FrameTooLarge,
+    LinkLost,
     MailboxFull,
+    NotAChild,
     NotPossible,
+    ProcessExited,
     ProcessGone,
     RemoteActorCrashed,
     RemoteActorError,
@@ -55,11 +59,19 @@ from ._errors import (
     UnknownPath,
 )
 from ._events import Event
+from ._join import Joined, join
 from ._link import Link
 from ._links import Links
 from ._mailbox import Mailbox
 from ._message import Down, Message
 from ._options import LinkOptions
+from ._process import (
+    Process,
+    ProcessSpec,
+    ProcessStatistics,
+    Replace,
+    Replaced,
+)
 from ._protocol import Protocol
 from ._ref import ASK_TIMEOUT, Ref
 from ._runtime import DeadLetter
@@ -92,7 +104,9 @@ __all__ = [
     "EngineError",
     "Event",
     "FrameTooLarge",
+    "Joined",
     "Link",
+    "LinkLost",
     "LinkOptions",
     "LinkStatistics",
     "Links",
@@ -100,12 +114,19 @@ __all__ = [
     "MailboxFull",
     "MailboxStatistics",
     "Message",
+    "NotAChild",
     "NotPossible",
+    "Process",
+    "ProcessExited",
     "ProcessGone",
+    "ProcessSpec",
+    "ProcessStatistics",
     "Protocol",
     "Ref",
     "RemoteActorCrashed",
     "RemoteActorError",
+    "Replace",
+    "Replaced",
     "StartFailed",
     "StartTimeout",
     "SupervisorGaveUp",
@@ -117,5 +138,6 @@ __all__ = [
     "UnknownMessage",
     "UnknownPath",
     "handler",
+    "join",
     "open_system",
 ]

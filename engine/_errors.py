@@ -15,6 +15,9 @@
 `NotPossible`      yours, as an operator: the actor is there, but this cannot be done to it now
 `StartFailed`      the child's: it raised, or was not ready within its start deadline
 `SupervisorGaveUp` a child's: it was restarted more often than the declared intensity allows
+`ProcessExited`    a child process's: it ended, or lost its link, without having been asked to
+`NotAChild`        yours: `join` was called in a program that nobody started as a child
+`LinkLost`         the parent process's: it, or the link to it, is gone
 =================  ==========================================================================
 """
 
@@ -128,6 +131,18 @@ class StartFailed(EngineError):
 
 class StartTimeout(EngineError):
     """`Actor.on_start` was not done within the child's ``start_timeout``."""
+
+
+class ProcessExited(EngineError):
+    """A child process has ended, or lost its link, without having been asked to stop."""
+
+
+class NotAChild(EngineError):
+    """This process was not started as a `Process`; the message says what is missing or wrong."""
+
+
+class LinkLost(EngineError):
+    """The link to the parent process has ended: there is nobody to work for."""
 
 
 class SupervisorGaveUp(EngineError):

@@ -19,6 +19,9 @@ Kind = Literal[
     "gave_up",
     "paused",
     "resumed",
+    "process_started",
+    "process_exited",
+    "process_killed",
 ]
 
 
@@ -26,7 +29,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened to the actor or supervisor at ``path``.
 
     ``restarting`` comes before the wait, with its length in ``delay`` (seconds). ``report`` is
-    there for ``crashed`` and ``start_failed`` of actors. ``at`` is `trio.current_time`.
+    there for ``crashed`` and ``start_failed`` of actors. In those of a process, which begin with
+    ``process_``, ``incarnation`` is its generation. ``at`` is `trio.current_time`.
     """
 
     kind: Kind

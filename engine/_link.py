@@ -174,13 +174,16 @@ class Link:
         while True:
             await trio.sleep(interval)
             now = trio.current_time()
-            if is_silent(now, self.last_heard, looked, self.options):
+            if is_silent(now, self.last_heard, looked, interval, self._patience()):
                 self.end(f"the peer was silent for {now - self.last_heard:.3g} s")
                 return
             looked = now
             if not self._sent_since_beat:
                 self._push(pack(Beat()))
             self._sent_since_beat = False
+
+    def _patience(self) -> float:
+        return self.options.patience if self.opened.is_set() else self.options.greeting
 
     # Sending.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +12,7 @@ import trio
 
 from ._cell import find_ref
 from ._errors import ActorStopped, EngineError, ProcessGone, UnknownPath
+from ._events import Kind
 from ._far import FarWaits
 from ._link import Link
 from ._message import Message
@@ -25,6 +26,7 @@ from ._statistics import LinkStatistics
 if TYPE_CHECKING:
     from ._cell import Cell
     from ._runtime import Runtime
+    from ._spawned import Spawned
 
 NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -34,6 +36,16 @@ def check_name(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ValueError(f"a process's name is 1 to 64 of A-Z a-z 0-9 _ . -, not {name!r}")
     return name
+
+
+class Launches:
+    """What was started under one name, over all incarnations of its actor."""
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.exits = 0
+        self.last_exit = ""
+        self.draining: list[Spawned] = []
 
 
 class Links:
@@ -60,6 +72,7 @@ class Links:
         self.waits = FarWaits(f"{process}#{os.getpid()}")
         self._counts: dict[str, Counts] = {}
         self._routes: dict[str, Link] = {}
+        self._launches: dict[str, Launches] = {}
         self._runtime: Runtime | None = None
         for peer in peers:
             self.add_peer(peer)
@@ -109,6 +122,16 @@ class Links:
             process=process, is_up=link is not None, in_flight=in_flight, silent=heard, **values
         )
 
+    # The processes behind the names.
+
+    def launches(self, process: str) -> Launches:
+        """What was started under this name."""
+        return self._launches.setdefault(process, Launches())
+
+    def draining(self, process: str) -> list[Spawned]:
+        """Those that were replaced, and are still finishing."""
+        return self.launches(process).draining
+
     # The system.
 
     def bind(self, runtime: Runtime) -> None:
@@ -144,6 +167,17 @@ class Links:
             known = ", ".join(sorted(self._runtime.cells))[:600]
             raise UnknownPath(f"{path[:64]!r} does not exist; actors are: {known}")
         return cell
+
+    def spawn(self, function: Callable[..., Awaitable[object]], *args: object, name: str) -> None:
+        """Run ``function(*args)`` in a task of the system's. Raises `EngineError`."""
+        if self._runtime is None or self._runtime.nursery is None:
+            raise EngineError("the links of a process's actor belong to no system that is open")
+        self._runtime.nursery.start_soon(function, *args, name=name)
+
+    def tell(self, kind: Kind, path: str, generation: int, detail: str) -> None:
+        """Tell the system's hook what happened to a process."""
+        if self._runtime is not None:
+            self._runtime.tell(kind, path, generation, detail=detail)
 
     def deadline(self, request: Request) -> None:
         """Have the system's timer end ``request`` in time."""

@@ -12,13 +12,15 @@ class LinkOptions:
     """Bounds of a link; both ends should have the same.
 
     ``max_frame``: bytes of one frame. ``interval``: seconds between signs of life.
-    ``patience``: seconds of silence after which the peer is dead. ``backlog``,
+    ``patience``: seconds of silence after which the peer is dead. ``greeting``: seconds
+    until its hello, which is a program's start away. ``backlog``,
     ``backlog_bytes``: what may wait to be sent. ``in_flight``: asks without a reply.
     """
 
     max_frame: int = MAX_FRAME
     interval: float = 1.0
     patience: float = 10.0
+    greeting: float = 60.0
     backlog: int = 8192
     backlog_bytes: int = 8 << 20
     in_flight: int = 8192
@@ -54,10 +56,10 @@ class Counts:
         self.refused = self.timeouts = self.dead_letters = 0
 
 
-def is_silent(now: float, heard: float, looked: float, options: LinkOptions) -> bool:
+def is_silent(now: float, heard: float, looked: float, interval: float, patience: float) -> bool:
     """Whether the peer is dead: not heard of for ``patience`` seconds.
 
     ``looked`` is when this was last decided. If that is longer ago than two intervals, it was
     this process that slept, and what the peer said meanwhile has not been read yet.
     """
-    return now - heard > options.patience and now - looked < 2 * options.interval
+    return now - heard > patience and now - looked < 2 * interval

@@ -50,6 +50,8 @@ class Runtime:
         self._dead: deque[tuple[str, Any, str, float]] = deque(maxlen=KEPT)
         self._on_event = on_event
         self.links: Links | None = None
+        self.nursery: trio.Nursery | None = None
+        """For tasks that are the system's own, and end with it."""
 
     def tell(
         self,

@@ -192,6 +192,7 @@ class System:
         """Hold the nursery of the tree: cancelling who opened the system does not cut it off."""
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as self._tree:
+                self._runtime.nursery = self._tree
                 opened.set()
                 await self._runtime.timer.run()
         # `nursery.start` would not do: cancelled at once, it leaves a shielded task where it was.

@@ -19,6 +19,7 @@ LOOPBACK = (
     "tests/ops/test_bench_programs*",
     "tests/test_layout*",
     "tests/engine/test_types*",
+    "tests/engine/test_process*",
 )
 """Tests with real sockets, clocks or subprocesses. All others are pure or on virtual time."""
 

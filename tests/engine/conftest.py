@@ -1,4 +1,7 @@
-"""All tests of the engine run on virtual time: a wait costs nothing, and takes exactly as long."""
+"""Tests of the engine run on virtual time: a wait costs nothing, and takes exactly as long.
+
+Those of processes (``test_process*``) do not: the operating system's time is real.
+"""
 
 from __future__ import annotations
 
@@ -22,4 +25,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         function = getattr(item, "function", None)
         if HERE in item.path.parents and inspect.iscoroutinefunction(function):
-            item.add_marker(pytest.mark.trio(run=run_on_virtual_time), append=False)
+            real = item.path.name.startswith("test_process")
+            run = trio.run if real else run_on_virtual_time
+            item.add_marker(pytest.mark.trio(run=run), append=False)

@@ -174,10 +174,16 @@ async def test_ends_that_have_nothing_to_say_stay_alive() -> None:
 
 
 def test_who_slept_itself_does_not_call_its_peer_dead() -> None:
-    options = LinkOptions(interval=1, patience=10)
-    assert is_silent(11, 0, 10, options)
-    assert not is_silent(11, 0, 0, options)
-    assert not is_silent(10, 0, 9, options)
+    assert is_silent(11, 0, 10, interval=1, patience=10)
+    assert not is_silent(11, 0, 0, interval=1, patience=10)
+    assert not is_silent(10, 0, 9, interval=1, patience=10)
+
+
+async def test_a_peer_that_says_no_hello_is_dead_after_the_greetings_time() -> None:
+    async with alone(LinkOptions(interval=1, patience=3, greeting=20)) as (link, _peer):
+        began = trio.current_time()
+        await link.ended.wait()
+        assert 20 <= trio.current_time() - began <= 22
 
 
 async def test_all_that_waits_goes_out_in_one_write() -> None:

@@ -1,0 +1,346 @@
+"""Child processes under a supervisor: real ones, that misbehave in every way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from tests.engine.programs.messages import (
+    PROTOCOL,
+    Block,
+    Call,
+    Echo,
+    Echoer,
+    Exit,
+    Wait,
+    Who,
+)
+
+from sluice.engine import (
+    ActorStatistics,
+    ChildSpec,
+    Event,
+    LinkOptions,
+    Links,
+    NotAChild,
+    ProcessGone,
+    ProcessSpec,
+    ProcessStatistics,
+    Ref,
+    Replace,
+    StartFailed,
+    SupervisorSpec,
+    System,
+    open_system,
+)
+from sluice.engine._join import read_place
+
+ROOT = Path(__file__).parents[2]
+WORKER = [sys.executable, "-m", "tests.engine.programs.worker"]
+
+
+class World:
+    """A system with one child process, ``w``, and an actor here, ``here``."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.system: System
+
+    def ref(self) -> Ref:
+        return self.system.ref("echoer@w")
+
+    async def pid(self) -> int:
+        return await self.ref().ask(Who())
+
+    def process(self) -> ProcessStatistics:
+        found = self.system.inspect("w")
+        assert isinstance(found, ActorStatistics)
+        assert isinstance(found.domain, ProcessStatistics)
+        return found.domain
+
+    def details(self, kind: str) -> list[str]:
+        return [event.detail for event in self.events if event.kind == kind]
+
+
+@asynccontextmanager
+async def world(
+    manner: str = "good",
+    *,
+    options: LinkOptions | None = None,
+    start_timeout: float = 30,
+    **spec: Any,
+) -> AsyncIterator[World]:
+    made = World()
+    links = Links("host", PROTOCOL, options=options)
+    spec = {"drain": 5.0, "terminate": 5.0, **spec}
+    spec.setdefault("argv", [*WORKER, manner])
+    child = ProcessSpec("w", **spec).child(links, start_timeout=start_timeout)
+    root = SupervisorSpec("root", [ChildSpec("here", Echoer), child])
+    with trio.fail_after(60):
+        async with open_system(root, on_event=made.events.append, links=links) as made.system:
+            yield made
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110 -- the operating system tells no event
+            await trio.sleep(0.01)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether there is no such process, a zombie neither."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+def is_reaped(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_process_is_a_child_that_is_asked_and_asks() -> None:
+    async with world() as w:
+        pid = await w.pid()
+        assert pid == w.process().pid != os.getpid()
+        assert await w.ref().ask(Call("here@host")) == "called"
+        assert w.details("process_started") == [f"pid {pid}"]
+    assert is_reaped(pid)
+    assert w.details("process_exited") == [f"pid {pid} exited with code 0"]
+    assert "crashed" not in [event.kind for event in w.events]
+
+
+async def test_a_process_may_ask_its_parent_before_it_is_ready() -> None:
+    async with world("asks") as w:
+        assert await w.ref().ask(Echo("x")) == "x"
+
+
+async def test_what_a_process_tells_last_arrives() -> None:
+    async with world() as w:
+        await w.system.stop("w")
+        here = w.system.inspect("here")
+        assert isinstance(here, ActorStatistics)
+        await until(lambda: w.system.inspect("here").handled == 1)  # type: ignore[union-attr]
+
+
+async def test_a_killed_process_is_restarted_at_the_same_address() -> None:
+    async with world() as w:
+        ref, first = w.ref(), await w.pid()
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: w.process().generation == 2 and w.process().pid is not None)
+        assert await ref.ask(Who()) != first
+        assert is_reaped(first)
+        crashed = [event for event in w.events if event.kind == "crashed"]
+        assert "w was ended by SIGKILL" in crashed[0].detail
+        assert w.process().last_exit == "was ended by SIGKILL"
+
+
+async def test_asks_in_flight_fail_at_once_when_the_process_is_killed() -> None:
+    async with world() as w:
+        pid = await w.pid()
+        failed = 0
+
+        async def wait() -> None:
+            nonlocal failed
+            with pytest.raises(ProcessGone):
+                await w.ref().ask(Wait(50), timeout=50)
+            failed += 1
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(1000):
+                nursery.start_soon(wait)
+            await until(lambda: w.system.statistics().links[0].in_flight == 1000)
+            os.kill(pid, signal.SIGKILL)
+        assert failed == 1000
+
+
+async def test_an_exit_code_is_told() -> None:
+    async with world() as w:
+        with pytest.raises(ProcessGone):
+            await w.ref().ask(Exit(7))
+        await until(lambda: w.process().exits == 1)
+        assert w.process().last_exit == "exited with code 7"
+
+
+@pytest.mark.parametrize("manner", ["hang", "mute"])
+async def test_a_process_that_is_not_ready_in_time_is_a_failed_start(manner: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(StartFailed, match="not ready within 1 s"):
+        async with world(manner, start_timeout=1):
+            raise AssertionError("it is not ready")
+    assert time.monotonic() - began < 10
+
+
+async def test_a_process_that_exits_before_it_is_ready_is_a_failed_start() -> None:
+    with pytest.raises(StartFailed, match="exited with code 3"):
+        async with world("fail"):
+            raise AssertionError("it is not ready")
+
+
+async def test_a_program_that_does_not_exist_is_a_failed_start() -> None:
+    with pytest.raises(StartFailed, match="could not be started"):
+        async with world(argv=["/nonexistent/program"]):
+            raise AssertionError("it is not there")
+
+
+async def test_a_process_that_ignores_stop_is_ended_by_sigterm() -> None:
+    async with world("deaf", drain=0.3) as w:
+        pid = await w.pid()
+        await w.system.stop("w")
+        assert is_reaped(pid)
+    assert "was ended by SIGTERM" in w.details("process_exited")[0]
+
+
+async def test_a_process_that_ignores_sigterm_too_is_killed() -> None:
+    async with world("stubborn", drain=0.3, terminate=0.3) as w:
+        pid = await w.pid()
+        done = await w.system.stop("w")
+        assert 0.6 <= done.seconds < 5
+        assert is_reaped(pid)
+    assert "ignored SIGTERM and was ended by SIGKILL" in w.details("process_killed")[-1]
+
+
+async def test_a_process_that_blocks_its_loop_is_dead_after_the_links_patience() -> None:
+    async with world(options=LinkOptions(interval=0.2, patience=2.5)) as w:
+        pid = await w.pid()
+        with pytest.raises(ProcessGone, match="silent for"):
+            await w.ref().ask(Block(60), timeout=50)
+        await until(lambda: w.process().generation == 2)
+        assert is_reaped(pid)
+
+
+async def test_a_stopped_process_is_dead_after_the_links_patience() -> None:
+    async with world(options=LinkOptions(interval=0.2, patience=2.5)) as w:
+        pid = await w.pid()
+        os.kill(pid, signal.SIGSTOP)
+        await until(lambda: w.process().generation == 2 and w.process().pid is not None)
+        assert is_reaped(pid)
+        assert await w.ref().ask(Echo("again")) == "again"
+
+
+async def test_operators_restart_and_stop_a_process() -> None:
+    async with world() as w:
+        first = await w.pid()
+        await w.system.restart("w")
+        second = await w.pid()
+        assert second != first
+        assert is_reaped(first)
+        await w.system.stop("w")
+        assert is_reaped(second)
+        with pytest.raises(ProcessGone):
+            await w.ref().ask(Echo("x"))
+        w.ref().tell_nowait(Echo("dead letter"))
+        assert w.system.statistics().dead_letters == 1
+        await w.system.restart("w")
+        assert await w.ref().ask(Echo("back")) == "back"
+
+
+async def test_a_cancelled_system_leaves_no_process_behind() -> None:
+    pid = 0
+    with trio.CancelScope() as scope:
+        async with world() as w:
+            pid = await w.pid()
+            scope.cancel()
+            await trio.sleep_forever()
+    assert is_reaped(pid)
+
+
+async def test_a_killed_parent_leaves_no_child_for_a_second() -> None:
+    command = [sys.executable, "-m", "tests.engine.programs.parent"]
+    parent = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, cwd=ROOT)
+    assert parent.stdout is not None
+    told = b""
+    try:
+        with trio.fail_after(60):
+            while b"blocked" not in told:
+                told += await parent.stdout.receive_some()
+        pids = [int(line) for line in told.split()[:2]]
+    finally:
+        parent.kill()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 10):
+            await parent.wait()
+            await parent.stdout.aclose()
+    began = time.monotonic()
+    await until(lambda: all(is_gone(pid) for pid in pids), seconds=10)
+    assert time.monotonic() - began < 1
+
+
+async def test_the_address_answers_all_the_time_while_the_process_is_replaced() -> None:
+    async with world("slow") as w:
+        ref, first = w.ref(), await w.pid()
+        seen: list[int] = []
+
+        async def ask() -> None:
+            while True:
+                seen.append(await ref.ask(Who()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            done = await w.system.ref("w").ask(Replace(drain=2), timeout=40)
+            assert (done.old, done.generation) == (first, 2)
+            assert w.process().draining == (first,)
+            await until(lambda: not w.process().draining)
+            nursery.cancel_scope.cancel()
+        assert is_reaped(first)
+        assert set(seen) == {first, done.new}
+        assert seen == sorted(seen, key=[first, done.new].index)
+        assert "crashed" not in [event.kind for event in w.events]
+        assert await ref.ask(Who()) == done.new
+
+
+async def test_asks_to_the_replaced_process_are_still_answered() -> None:
+    async with world("slow") as w:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(w.ref().ask, Wait(1.0), timeout=30))
+            await until(lambda: w.system.statistics().links[0].in_flight == 1)
+            await w.system.ref("w").ask(Replace(drain=4), timeout=40)
+        await until(lambda: not w.process().draining)
+
+
+async def test_a_crash_of_the_second_does_not_hasten_the_first() -> None:
+    async with world("slow") as w:
+        first = await w.pid()
+        done = await w.system.ref("w").ask(Replace(drain=4), timeout=40)
+        os.kill(done.new, signal.SIGKILL)
+        await until(lambda: w.process().generation == 3 and w.process().pid is not None)
+        assert w.process().draining == (first,)
+        assert not is_gone(first)
+        await until(lambda: not w.process().draining)
+        assert is_reaped(first)
+
+
+async def test_the_first_goes_on_when_the_second_does_not_get_ready(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tests.engine.programs.worker "good"\n')
+    program.chmod(0o700)
+    async with world(argv=[str(program)]) as w:
+        first = await w.pid()
+        for text, why in [("exit 4", "exited with code 4"), ("exec sleep 60", "was not ready")]:
+            program.write_text(f"#!/bin/sh\n{text}\n")
+            with pytest.raises(StartFailed, match=why):
+                await w.system.ref("w").ask(Replace(start_timeout=1), timeout=40)
+        assert await w.pid() == first
+        await until(lambda: w.process().exits == 2)
+
+
+async def test_ending_the_system_ends_those_that_drain_as_well() -> None:
+    async with world("slow", drain=3) as w:
+        first = await w.pid()
+        done = await w.system.ref("w").ask(Replace(drain=3), timeout=40)
+    assert is_reaped(first)
+    assert is_reaped(done.new)
+
+
+@pytest.mark.parametrize("text", [None, "", "x", "a:b:c:d", "1:2:3"])
+def test_a_program_that_is_no_child_is_told_so(text: str | None) -> None:
+    with pytest.raises(NotAChild, match="ENGINE_LINK is"):
+        read_place(text)
