@@ -162,7 +162,9 @@ QUEUE_TYPE = Label("queue_type", "The queue's backend.", ("redis", "kafka"))
 QUEUE_NAME = Label("queue_name", "The queue.", configured="queue")
 REASON = Label("reason", "Why.", ("full", "timeout", "unavailable", OTHER))
 ACTOR = Label(
-    "actor", "The kind of actor.", ("connections", "edge", "metrics", "provider", "streams")
+    "actor",
+    "The kind of actor.",
+    ("connections", "edge", "metrics", "provider", "store", "streams"),
 )
 STORE_OUTCOME = Label(
     "outcome",

@@ -26,6 +26,7 @@ from .networks import open_client
 from .operation import Op, Script, command
 from .remote import RemoteStore
 from .settings import EMBEDDED, StoreSettings
+from .subscription import Gap, Published
 
 __all__ = [
     "EMBEDDED",
@@ -33,9 +34,11 @@ __all__ = [
     "Change",
     "ChannelStatistics",
     "EmbeddedStore",
+    "Gap",
     "Op",
     "Patience",
     "Place",
+    "Published",
     "RemoteStore",
     "Script",
     "StoreClient",

@@ -85,22 +85,21 @@ class Channel:
             try:
                 stream = await self._dial()
             except LinkFailed as problem:
-                self._lost(str(problem))
+                self.lost(str(problem))
             else:
-                self._lost(await self._use(stream))
+                await self._use(stream)
             with trio.move_on_after(self.circuit.delay()):
                 await self._nudged.wait()
             self._nudged = trio.Event()
 
-    async def _use(self, stream: trio.abc.Stream) -> str:
-        link = Link(stream, self._redirect)
+    async def _use(self, stream: trio.abc.Stream) -> None:
+        link = Link(stream, self.lost, self._redirect)
         self._link = link
         self._usable.set()
         self.connects += 1
-        if self.circuit.recovered(trio.current_time()):
-            self._on_change(Change(self.server, "usable", self.circuit.reason))
+        self.found()
         try:
-            return await link.run()
+            await link.run()
         finally:
             self._without_link()
 
@@ -109,7 +108,13 @@ class Channel:
         if self._usable.is_set():
             self._usable = trio.Event()
 
-    def _lost(self, reason: str) -> None:
+    def found(self) -> None:
+        """The server is usable."""
+        if self.circuit.recovered(trio.current_time()):
+            self._on_change(Change(self.server, "usable", self.circuit.reason))
+
+    def lost(self, reason: str) -> None:
+        """The server is to be passed by."""
         self._without_link()
         if self.circuit.failed(trio.current_time(), reason):
             self._on_change(Change(self.server, "passed_by", reason))

@@ -7,18 +7,21 @@ by: operations fail at once, until a probe in the background succeeds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import msgspec
 import trio
 
 from .ask import Ask, Entry, Patience
+from .blocking import GRACE, BlockingConnection
 from .channel import Channel, ChannelStatistics
 from .counts import Counts
 from .errors import StoreRefused, StoreUnavailable
 from .operation import Op
 from .settings import StoreSettings
+from .subscription import BUFFER, Subscription
 
 
 class Network(Protocol):
@@ -114,6 +117,29 @@ class StoreClient:
             self.counts.passed_by += len(ops)
             raise
         return ask
+
+    @asynccontextmanager
+    async def open_blocking(self, op: Op | None = None) -> AsyncIterator[BlockingConnection]:
+        """A connection of one's own, for commands that wait (``BLPOP``, ``XREAD BLOCK``).
+
+        ``op``: in a cluster, an operation on the key that is waited for.
+        """
+        connection = BlockingConnection(lambda: self._network.dial_for(op))
+        try:
+            yield connection
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + GRACE):
+                await connection.close()
+
+    @asynccontextmanager
+    async def subscribe(self, *channels: str, buffer: int = BUFFER) -> AsyncIterator[Subscription]:
+        """What is published on ``channels`` from now on, ``buffer`` messages of it at most."""
+        subscription = Subscription(lambda: self._network.dial_for(None), channels, buffer)
+        receiving = subscription.serve
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receiving)
+            yield subscription
+            nursery.cancel_scope.cancel()
 
     def nudge(self) -> None:
         """Look for the store now: somebody knows that it is there."""

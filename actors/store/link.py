@@ -33,8 +33,14 @@ Redirect = Callable[[Entry, Reply], bool]
 class Link:
     """An open connection. ``run`` it in a task; `submit` may be called while it runs."""
 
-    def __init__(self, stream: trio.abc.Stream, redirect: Redirect | None = None) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        on_failed: Callable[[str], None],
+        redirect: Redirect | None = None,
+    ) -> None:
         self._stream = stream
+        self._on_failed = on_failed
         self._redirect = redirect
         self._entries: deque[Entry] = deque()
         self._outbox: list[bytes] = []
@@ -71,11 +77,15 @@ class Link:
         if self._failure is None:
             self._failure = reason
             self._scope.cancel()
+            self._on_failed(reason)
             while self._entries:
                 self._entries.popleft().ask.fail(StoreUnavailable(reason))
 
-    async def run(self) -> str:
-        """Move bytes until the link fails; return why. The stream is closed then."""
+    async def run(self) -> None:
+        """Move bytes until the link fails. The stream is closed then; nobody waits any more.
+
+        ``on_failed`` is told why, at once; not of a cancellation.
+        """
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
@@ -83,9 +93,9 @@ class Link:
                     nursery.start_soon(self._guard, self._watch)
                     await self._guard(self._read)
         finally:
+            self._on_failed = _nobody_is_told
             self.fail("the connection to the store was closed")
             await trio.aclose_forcefully(self._stream)
-        return self._failure or "the connection to the store was closed"
 
     async def _guard(self, part: Callable[[], Awaitable[NoReturn]]) -> None:
         try:
@@ -155,6 +165,10 @@ class Link:
             self.submit(entry)
         except StoreUnavailable as problem:
             entry.ask.fail(problem)
+
+
+def _nobody_is_told(_: str) -> None:
+    """Who cancelled us knows."""
 
 
 def _nobody(entry: Entry) -> Entry:

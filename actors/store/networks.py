@@ -9,10 +9,12 @@ from random import Random
 
 import trio
 
-from .address import Address, ServerAddress, SocketAddress, parse
+from .address import Address, ClusterAddress, SentinelAddress, ServerAddress, SocketAddress, parse
 from .channel import Change, Channel
 from .client import Network, StoreClient
-from .dial import PING, Dial, dial
+from .cluster import Cluster
+from .dial import PING, WRITE, Dial, dial
+from .discovery import master_of
 from .operation import Op
 from .settings import StoreSettings
 
@@ -67,8 +69,23 @@ def _network(address: Address, settings: StoreSettings, make: Callable[..., Chan
         case ServerAddress(tls=tls):
             context = settings.tls_context() if tls else None
             return _single(address, settings, context, make)
-        case _:
-            raise NotImplementedError
+        case SentinelAddress():
+            return _by_sentinels(address, settings, make)
+        case ClusterAddress(tls=tls):
+            return Cluster(address, settings, settings.tls_context() if tls else None, make)
+
+
+def _by_sentinels(
+    address: SentinelAddress, settings: StoreSettings, make: Callable[..., Channel]
+) -> Network:
+    tls = settings.tls_context() if address.tls else None
+
+    async def follow(probe: Op) -> trio.abc.Stream:
+        """The master is asked for before each connection: it may be another one by now."""
+        node = await master_of(address, settings)
+        return await dial(ServerAddress(node, address.database), settings, tls, probe)
+
+    return SingleServer(make(str(address), partial(follow, WRITE)), partial(follow, PING))
 
 
 def _single(

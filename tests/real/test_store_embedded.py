@@ -65,7 +65,9 @@ def process_of(system: System) -> int:
 async def until_replaced(system: System, process: int) -> None:
     with trio.fail_after(30):
         while True:
-            if process_of(system) != process:
+            found = system.inspect("store/embedded")
+            server = found.domain if isinstance(found, ActorStatistics) else None
+            if isinstance(server, EmbeddedStatistics) and server.process not in {None, process}:
                 return
             await trio.sleep(0.01)
 
