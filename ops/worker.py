@@ -19,7 +19,7 @@ from __future__ import annotations
 import functools
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib import metadata
 
@@ -138,6 +138,11 @@ class Worker:
             **({"report": report} if report else {}),
         )
 
+    def beside_the_tree(self) -> list[Callable[[], Awaitable[None]]]:
+        """What runs as long as the worker does, and is no actor's."""
+        store = [] if self.store is None else [self.store.serve]
+        return [self.pump.run, self.scan.run, *store]
+
     def clients(self, context: Context) -> dict[str, ProviderClient]:
         """A client for each provider; made once, for they outlive the streams' incarnations."""
         for name, settings in self.config.providers.items():
@@ -235,10 +240,8 @@ async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIt
     """
     async with trio.open_nursery() as nursery:
         worker = Worker(config, listening, nursery.start_soon)
-        nursery.start_soon(worker.pump.run)
-        nursery.start_soon(worker.scan.run)
-        if worker.store is not None:
-            nursery.start_soon(worker.store.serve)
+        for run in worker.beside_the_tree():
+            nursery.start_soon(run)
         try:
             async with open_system(_tree(worker), on_event=worker.on_event, grace=FORCE) as system:
                 worker.serves(system)
