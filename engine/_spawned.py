@@ -99,8 +99,9 @@ class Spawned:
         try:
             with self._scope:
                 await self._live()
-        except OSError as fault:
-            self._cause = f"could not be started: {fault}"
+        except Exception as fault:  # noqa: BLE001 -- it is the process's end, not the system's
+            what = "could not be started" if self._process is None else "could not be kept"
+            self._cause = f"{what}: {type(fault).__name__}: {fault}"
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + REAPING):
                 await self._kill_and_wait()
@@ -119,7 +120,7 @@ class Spawned:
             nursery.cancel_scope.cancel()
 
     async def _spawn(self) -> None:
-        """Spawn it with its end of a link. Raises `OSError`."""
+        """Spawn it with its end of a link. Raises what `subprocess.Popen` does."""
         here, there = socket.socketpair()
         with there:
             stream = trio.SocketStream(trio.socket.from_stdlib_socket(here))
@@ -127,7 +128,7 @@ class Spawned:
             try:
                 with trio.CancelScope(shield=True):  # a process that nobody knows is nobody's
                     process = self._process = await self._open(there.fileno())
-            except OSError:
+            except BaseException:
                 here.close()
                 raise
         self._tell("process_started", f"pid {process.pid}")

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import types
@@ -52,7 +53,7 @@ def test_without_a_command_it_tells_what_there_is(capsys: Captured) -> None:
     assert cli.main([]) == cli.USAGE
     told = capsys.readouterr()
     assert told.out == ""
-    assert all(f"\n    {name} " in told.err for name in cli.COMMANDS)
+    assert all(re.search(rf"^    {name}\b", told.err, re.MULTILINE) for name in cli.COMMANDS)
 
 
 def test_help_goes_to_standard_output(capsys: Captured) -> None:
