@@ -64,10 +64,9 @@ class Whole:
         self._parts[process] = _Part(share.number, content.gauges, content.load)
         return True
 
-    def number(self, process: str) -> int:
-        """Of the last share of ``process`` that was taken; 0: none was."""
-        part = self._parts.get(process)
-        return 0 if part is None else part.number
+    def numbers(self) -> dict[str, int]:
+        """Of the last share that was taken, by process."""
+        return {process: part.number for process, part in self._parts.items()}
 
     def forget(self, process: str) -> None:
         """``process`` has ended: its gauges are no more, its counts stay. Idempotent."""

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+import msgspec
 import trio
 
 from sluice.engine import Actor, ActorError, Mailbox, Message, Ref, handler
@@ -35,17 +36,23 @@ WAITING = 8
 """Shares on their way at once: more are not made before some were taken."""
 
 
-class GiveShares(Message[list[Share]], frozen=True):
-    """Give what was counted; the shares up to number ``taken`` have arrived."""
-
-    taken: int
-
-
-class TakeShares(Message[None], frozen=True):
-    """The last shares of ``process``, which stops."""
+class Given(msgspec.Struct, frozen=True):
+    """The shares of ``process`` that may not have arrived."""
 
     process: str
     shares: list[Share]
+
+
+class GiveShares(Message[Given], frozen=True):
+    """Give what was counted; ``taken`` has the last number that arrived, by process."""
+
+    taken: dict[str, int]
+
+
+class TakeShares(Message[None], frozen=True):
+    """The last shares of a process that stops."""
+
+    given: Given
 
 
 class Ended(Message[None], frozen=True):
@@ -100,16 +107,16 @@ class ShareGiver(Actor):
             await self._make()
             try:
                 collector = self.context.ref(self._collector)
-                await collector.ask(TakeShares(self._process, self._outbox.shares))
+                await collector.ask(TakeShares(Given(self._process, self._outbox.shares)))
             except ActorError:
                 return
 
     @handler
-    async def give(self, message: GiveShares) -> list[Share]:
+    async def give(self, message: GiveShares) -> Given:
         """All that was not taken, and what was counted since."""
-        self._outbox.taken(message.taken)
+        self._outbox.taken(message.taken.get(self._process, 0))
         await self._make()
-        return self._outbox.shares
+        return Given(self._process, self._outbox.shares)
 
     async def _make(self) -> None:
         """A share of what was counted; while the metrics are away there is nothing to share."""
@@ -129,7 +136,7 @@ class Collector(Actor):
         own: what the host itself counts, likewise.
         outbox: its shares, likewise.
         samplers: what to read into ``own`` before each rendering.
-        givers: the actors ``shares`` of the workers that live now, by the worker's name.
+        givers: the actors ``shares`` of the workers.
     """
 
     mailbox = Mailbox(capacity=16_384)
@@ -140,7 +147,7 @@ class Collector(Actor):
         own: Tally,
         outbox: Outbox,
         samplers: Sequence[Sampler],
-        givers: Callable[[], Mapping[str, Ref]],
+        givers: Callable[[], Sequence[Ref]],
     ) -> None:
         self._whole = whole
         self._own = own
@@ -157,7 +164,7 @@ class Collector(Actor):
     @handler
     def take(self, message: TakeShares) -> None:
         """Add them, each once."""
-        self._take(message.process, message.shares)
+        self._take(message.given)
 
     @handler
     def ended(self, message: Ended) -> None:
@@ -197,25 +204,25 @@ class Collector(Actor):
         async with self._collecting:
             with trio.move_on_after(FRESH):
                 async with trio.open_nursery() as nursery:
-                    for process, giver in self._givers().items():
-                        nursery.start_soon(self._collect_from, process, giver)
+                    for giver in self._givers():
+                        nursery.start_soon(self._collect_from, giver)
             self._add_own()
             self._whole.settle()
 
-    async def _collect_from(self, process: str, giver: Ref) -> None:
+    async def _collect_from(self, giver: Ref) -> None:
         try:
-            shares = await giver.ask(GiveShares(self._whole.number(process)))
+            given = await giver.ask(GiveShares(self._whole.numbers()))
         except ActorError:  # it starts, stops, or is held up: the next time, then
             return
-        self._take(process, shares)
+        self._take(given)
 
-    def _take(self, process: str, shares: Sequence[Share]) -> None:
-        for share in shares:
-            self._whole.take(process, share)
+    def _take(self, given: Given) -> None:
+        for share in given.shares:
+            self._whole.take(given.process, share)
 
     def _add_own(self) -> None:
         for sample in self._samplers:
             sample(self._own)
         self._outbox.put(Extracted(self._own.drain(), self._own.gauges(), Load()))
-        self._take("", self._outbox.shares)
-        self._outbox.taken(self._whole.number(""))
+        self._take(Given("", self._outbox.shares))
+        self._outbox.taken(self._whole.numbers()[""])

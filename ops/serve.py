@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import NoReturn
 
 import trio
@@ -19,6 +20,7 @@ from sluice.ops.config import Config
 from sluice.ops.control.place import CannotListen
 from sluice.ops.control.serving import open_for_operators
 from sluice.ops.control.worker import ControlledWorker
+from sluice.ops.host import Host, open_host
 from sluice.ops.logs import get_logger
 from sluice.ops.worker import Worker, open_worker
 
@@ -53,7 +55,7 @@ class _Service:
         self._log = get_logger("sluice.serve")
         self._start = trio.CancelScope()
         self._stop = trio.Event()
-        self._worker: Worker | None = None
+        self._worker: Worker | Host | None = None
 
     async def run(self, listening: list[socket.socket]) -> None:
         """Run the worker until a signal, and through its drain."""
@@ -61,10 +63,10 @@ class _Service:
             with self._start:  # cancelled, if at all, before there is a worker
                 async with (
                     open_for_operators(self._config, self._log) as control,
-                    open_worker(self._config, listening) as self._worker,
+                    self._open(listening) as self._worker,
                 ):
                     control.controlled = ControlledWorker(self._worker, self._drain)
-                    _spare_the_collector()
+                    spare_the_collector()
                     self._log.info("serving", addresses=self._worker.addresses)
                     await self._stop.wait()
         except* CannotListen as problems:
@@ -77,6 +79,13 @@ class _Service:
             self.well = False
         if self.well:
             self._log.info("stopped")
+
+    def _open(self, listening: list[socket.socket]) -> AbstractAsyncContextManager[Worker | Host]:
+        """One process, or a host with its workers."""
+        workers = self._config.server.workers
+        if workers == "auto" or not workers:
+            return open_worker(self._config, listening)
+        return open_host(self._config, listening, workers)
 
     async def obey(self, signals: AsyncIterator[int]) -> None:
         """Do what signals say."""
@@ -120,7 +129,7 @@ def _leave(name: str) -> NoReturn:
         os._exit(1)
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Have the garbage collector look only at what came after the start, and less often.
 
     What was imported and built by now stays for good: looking through it again and again took

@@ -50,7 +50,9 @@ from sluice.engine import (
     ActorStatistics,
     ChildSpec,
     Context,
+    Done,
     Event,
+    Links,
     SupervisorSpec,
     System,
     open_system,
@@ -62,6 +64,7 @@ from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeCounts
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 from sluice.ops.config import Config
+from sluice.ops.drainer import Drainer
 from sluice.ops.limits import clients_within
 from sluice.ops.logs import get_logger, line_of, request_line
 from sluice.ops.store import store_children, store_of, store_sampler
@@ -101,7 +104,7 @@ class Worker:
         self.shelves = {name: Shelf(each) for name, each in config.providers.items()}
         self.providers: dict[str, ProviderClient] = {}
         self.listening = listening
-        self.addresses = [_address(each) for each in listening]
+        self.addresses = [address_of(each) for each in listening]
         self.spawn = spawn
         self.tally = Tally(Known.of(config.routing, VERSION))
         self.watchers: set[Callable[[Event], None]] = set()
@@ -128,15 +131,7 @@ class Worker:
         """What happens to actors is told, and logged; a crash with its report."""
         for watcher in tuple(self.watchers):
             watcher(event)
-        level = "error" if event.kind in _GRAVE else "info"
-        report = None if event.report is None else msgspec.to_builtins(event.report)
-        getattr(self.log, level)(
-            f"actor {event.kind}",
-            actor=event.path,
-            incarnation=event.incarnation,
-            **({"detail": event.detail} if event.detail else {}),
-            **({"report": report} if report else {}),
-        )
+        log_event(self.log, event)
 
     def beside_the_tree(self) -> list[Callable[[], Awaitable[None]]]:
         """What runs as long as the worker does, and is no actor's."""
@@ -199,6 +194,14 @@ class Worker:
         self.streams.end_all(stopped())
         self.system.hurry(FORCE)
 
+    def live(self) -> int:
+        """Streams that are under way."""
+        return len(self.streams.live)
+
+    async def restart(self, path: str) -> Done:
+        """An operator's restart."""
+        return await self.system.restart(path)
+
     def lifecycle(self) -> Lifecycle:
         """Where it is between its start and its end."""
         return self.state
@@ -221,6 +224,19 @@ class Worker:
         return "ok" if state == "running" else "down" if state == "stopped" else "degraded"
 
 
+def log_event(log: structlog.typing.FilteringBoundLogger, event: Event) -> None:
+    """One line for what happened to an actor; a crash with its report."""
+    level = "error" if event.kind in _GRAVE else "info"
+    report = None if event.report is None else msgspec.to_builtins(event.report)
+    getattr(log, level)(
+        f"actor {event.kind}",
+        actor=event.path,
+        incarnation=event.incarnation,
+        **({"detail": event.detail} if event.detail else {}),
+        **({"report": report} if report else {}),
+    )
+
+
 def small_request_line(report: RequestReport) -> None:
     """One line at level debug: probes and scrapes would drown the lines of streams."""
     log = structlog.get_logger()
@@ -230,20 +246,28 @@ def small_request_line(report: RequestReport) -> None:
 
 
 @asynccontextmanager
-async def open_worker(config: Config, listening: list[socket.socket]) -> AsyncIterator[Worker]:
+async def open_worker(
+    config: Config,
+    listening: list[socket.socket],
+    place: Place = ALONE,
+    links: Links | None = None,
+) -> AsyncIterator[Worker]:
     """Run the tree; ready when every actor is. Leaving it drains it, then stops it, right to left.
 
     Left by an exception or a cancellation, it does not drain: each stream is told, and it ends.
     Cancelled before it is ready, it stops what has started, within `FORCE` seconds.
 
-    ``listening``: sockets to serve at, closed with it.
+    ``listening``: sockets to serve at, closed with it. ``place``, ``links``: where it stands if
+    it is one of several.
     """
     async with trio.open_nursery() as nursery:
-        worker = Worker(config, listening, nursery.start_soon)
+        worker = Worker(config, listening, nursery.start_soon, place)
         for run in worker.beside_the_tree():
             nursery.start_soon(run)
         try:
-            async with open_system(_tree(worker), on_event=worker.on_event, grace=FORCE) as system:
+            async with open_system(
+                _tree(worker), on_event=worker.on_event, grace=FORCE, links=links
+            ) as system:
                 worker.serves(system)
                 try:
                     yield worker
@@ -272,7 +296,7 @@ def _tree(worker: Worker) -> SupervisorSpec:
     return SupervisorSpec(
         "root",
         [
-            *store_children(config, worker.store),
+            *([] if worker.place.process else store_children(config, worker.store)),
             ChildSpec("metrics", lambda: Metrics(tally, window, worker.ledger, samplers)),
             *(_of_several(worker) if worker.place.process else _alone(worker)),
             SupervisorSpec("providers", _providers(worker)),
@@ -293,6 +317,7 @@ def _of_several(worker: Worker) -> list[ChildSpec]:
     return [
         ChildSpec("shares", lambda: ShareGiver(place.process, outbox, "metrics", place.metrics)),
         ChildSpec("returns", lambda: Returner(returns, place.connections)),
+        ChildSpec("drain", lambda: Drainer(worker.drain)),
     ]
 
 
@@ -359,7 +384,7 @@ def edge_settings(config: Config) -> EdgeSettings:
     )
 
 
-def _address(sock: socket.socket) -> str:
+def address_of(sock: socket.socket) -> str:
     """Where ``sock`` listens, as a client writes it."""
     name = sock.getsockname()
     if isinstance(name, str):

@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         metavar="N",
-        help="0, 1 or auto: this version runs in one process (default: [server] workers)",
+        help="a host and N worker processes; 0: all in one process; auto: 0 in this version"
+        " (default: [server] workers)",
     )
 
 

@@ -28,6 +28,9 @@ from .rules import (
     whole,
 )
 
+WORKERS: Final = 256
+"""More processes than any machine has cores for."""
+
 
 class Table(msgspec.Struct, frozen=True):
     """A table with known keys."""
@@ -49,18 +52,19 @@ Node = Rule | Table | Named
 
 
 def _workers() -> Rule:
-    """One process in this version; the contract's larger numbers come later."""
+    """A host and so many workers; 0: one process. In this version ``auto`` means 0."""
 
     def read(value: object, _: Context) -> int | str:
         if value == "auto":
             return "auto"
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise Refused(f"{shown(value)} is not a number of workers")
-        if value > 1:
-            raise Refused(f"{shown(value)} processes are not in this version, which runs in one")
+        if value > WORKERS:
+            raise Refused(f"{shown(value)} is more than {WORKERS}")
         return value
 
-    return Rule('"auto", 0 or 1 (all mean one process)', read, whole(0, 1).decode)
+    allowed = f'0 (one process), 1 to {WORKERS} (a host and so many workers), or "auto" (0)'
+    return Rule(allowed, read, whole(0, WORKERS).decode)
 
 
 def _name(what: str, pattern_allowed: str, extra: str) -> Rule:

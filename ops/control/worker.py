@@ -1,4 +1,4 @@
-"""The service in one process, as operators see it."""
+"""The service, as operators see it: the tree of its one process, or that of its host."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import trio
 
 from sluice.actors.metrics import Figures
-from sluice.engine import ActorError, ActorStatistics, TreeNode
+from sluice.actors.slots import Slots
+from sluice.actors.tally import Tally
+from sluice.engine import ActorError, ActorStatistics, System, TreeNode
 from sluice.engine import Done as EngineDone
 from sluice.engine import Event as EngineEvent
+from sluice.http.services import Lifecycle
 from sluice.ops import logs
-from sluice.ops.worker import VERSION, Worker
+from sluice.ops.config import Config
+from sluice.ops.worker import VERSION
 
 from .controlled import OnHappened
 from .figures import Glance, glance_at
@@ -37,10 +41,35 @@ _FRESH: Final = 1.0
 """Seconds that the metrics actor has to read what nobody tells; then the numbers are older."""
 
 
-class ControlledWorker:
-    """A `Controlled` of one `Worker`; ``end`` begins the orderly end of the process."""
+class Service(Protocol):
+    """A `Worker` that is alone, or the host of several."""
 
-    def __init__(self, worker: Worker, end: Callable[[], None]) -> None:
+    config: Config
+    addresses: list[str]
+    slots: Slots
+    tally: Tally
+    """The numbers of the whole replica."""
+    system: System
+    watchers: set[Callable[[EngineEvent], None]]
+
+    @property
+    def state(self) -> Lifecycle:
+        """Where it is between its start and its end."""
+
+    def actors(self) -> list[ActorStatistics]:
+        """A snapshot of every actor of this process."""
+
+    def live(self) -> int:
+        """Streams that are under way in the replica."""
+
+    async def restart(self, path: str) -> EngineDone:
+        """Stop what is at ``path`` in order, and start it anew; a worker, beside the old one."""
+
+
+class ControlledWorker:
+    """A `Controlled` of one process's tree; ``end`` begins the orderly end of the service."""
+
+    def __init__(self, worker: Service, end: Callable[[], None]) -> None:
         self._worker = worker
         self._end = end
 
@@ -52,7 +81,7 @@ class ControlledWorker:
             pid=os.getpid(),
             state=worker.state,
             uptime=system.uptime,
-            streams=len(worker.streams.live),
+            streams=worker.live(),
             cpu=sum(os.times()[:2]),
             memory=_resident(),
         )
@@ -78,7 +107,7 @@ class ControlledWorker:
 
     async def restart(self, path: str) -> Outcome:
         """Stop what is at ``path`` in order, and start it anew."""
-        return _outcome(await self._worker.system.restart(path))
+        return _outcome(await self._worker.restart(path))
 
     async def pause(self, path: str) -> Outcome:
         """Let its mail wait."""
@@ -95,7 +124,7 @@ class ControlledWorker:
     def drain(self) -> Draining:
         """Begin the end, as on SIGTERM."""
         self._end()
-        return Draining(len(self._worker.streams.live), self._worker.config.server.drain)
+        return Draining(self._worker.live(), self._worker.config.server.drain)
 
     def log_level(self, level: LogLevel | None) -> LevelSet:
         """Log from ``level`` on; None: change nothing."""

@@ -254,10 +254,10 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
             "sluice.toml:5: models.a.fallback: a model cannot be its own fallback",
         ),
         (
-            "[server]\nworkers = 4",
+            "[server]\nworkers = 400",
             (
-                "sluice.toml:2: server.workers: 4 processes are not in this version, which runs in "
-                'one; allowed: "auto", 0 or 1 (all mean one process)'
+                "sluice.toml:2: server.workers: 400 is more than 256; allowed: 0 (one process), "
+                '1 to 256 (a host and so many workers), or "auto" (0)'
             ),
         ),
         (

@@ -74,7 +74,7 @@ class Run:
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     worker = FakeWorker()
     monkeypatch.setattr(serve, "open_worker", worker.open)
-    monkeypatch.setattr(serve, "_spare_the_collector", lambda: None)
+    monkeypatch.setattr(serve, "spare_the_collector", lambda: None)
     return Run(worker)
 
 

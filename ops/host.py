@@ -1,0 +1,232 @@
+"""The host of a replica with several workers: it owns the sockets, the slots and the numbers.
+
+::
+
+    root                one_for_one
+     ├─ store           our own Valkey, or what stands for the configured one
+     ├─ metrics         adds up what the workers count, renders /metrics
+     ├─ connections     the slots of this replica
+     └─ workers         one_for_one: one child a process
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+import trio
+
+from sluice.actors import shares
+from sluice.actors.catalog import Known
+from sluice.actors.connections import Connections, Ended
+from sluice.actors.merging import Whole
+from sluice.actors.process import sample_process
+from sluice.actors.returns import Returns
+from sluice.actors.samplers import engine_sampler
+from sluice.actors.shares import Collector, Outbox
+from sluice.actors.slots import Slots
+from sluice.actors.store import Change
+from sluice.actors.tally import Tally
+from sluice.engine import (
+    ActorError,
+    ActorStatistics,
+    ChildSpec,
+    Done,
+    Event,
+    Links,
+    NotPossible,
+    ProcessSpec,
+    Ref,
+    Replace,
+    StartFailed,
+    SupervisorSpec,
+    System,
+    open_system,
+)
+from sluice.http.services import Lifecycle
+from sluice.ops.config import Config
+from sluice.ops.logs import get_logger
+from sluice.ops.place import (
+    CONFIGURATION,
+    HOST,
+    LISTENING,
+    PROTOCOL,
+    Drain,
+    identity,
+    worker_name,
+)
+from sluice.ops.store import store_children, store_of, store_sampler
+from sluice.ops.worker import FORCE, GRACE, VERSION, address_of, log_event
+
+_ENDED = frozenset({"process_exited", "process_killed"})
+
+START = 30.0
+"""Seconds in which a worker must be ready."""
+
+
+class Host:
+    """A running replica: what stands beside and above its workers."""
+
+    def __init__(self, config: Config, listening: list[socket.socket], workers: int) -> None:
+        self.config = config
+        self.names = [worker_name(number) for number in range(1, workers + 1)]
+        self.links = Links(HOST, PROTOCOL, peers=self.names)
+        self.log = get_logger("sluice.host")
+        self.addresses = [address_of(each) for each in listening]
+        self.slots = Slots(config.connections.limit, config.connections.soft_ratio)
+        self.store = store_of(config, self._on_store)
+        self.tally = Tally(Known.of(config.routing, VERSION))
+        self.watchers: set[Callable[[Event], None]] = set()
+        self.state: Lifecycle = "starting"
+        self.system: System
+        self._listening = listening
+        self._configuration = _memory_file(msgspec.msgpack.encode(config))
+
+    def tree(self) -> SupervisorSpec:
+        """What runs in this process, and its workers."""
+        whole, own, outbox = Whole(self.tally), Tally(self.tally.known), Outbox()
+        samplers = (sample_process, engine_sampler(self.actors), store_sampler(self.store))
+        returns = Returns()
+        return SupervisorSpec(
+            "root",
+            [
+                *store_children(self.config, self.store),
+                ChildSpec("metrics", lambda: Collector(whole, own, outbox, samplers, self._givers)),
+                ChildSpec("connections", lambda: Connections(self.slots, returns)),
+                SupervisorSpec("workers", [self._worker(name) for name in self.names]),
+            ],
+        )
+
+    def on_event(self, event: Event) -> None:
+        """What happens is logged; when a process ends, what it held is free."""
+        for watcher in tuple(self.watchers):
+            watcher(event)
+        log_event(self.log, event)
+        if event.kind in _ENDED and self.state != "starting":
+            self._bereave(identity(event.path.rpartition("/")[2], event.incarnation))
+
+    def opened(self, system: System) -> None:
+        """Every worker is ready."""
+        self.system = system
+        self.state = "serving"
+
+    async def drain(self) -> None:
+        """Have all workers drain at the same time; bounded."""
+        self.state = "draining"
+        async with trio.open_nursery() as nursery:
+            for name in self.names:
+                nursery.start_soon(self._drain, name)
+        self.hurry(GRACE)
+
+    def hurry(self, seconds: float = FORCE) -> None:
+        """End within ``seconds``."""
+        self.state = "draining"
+        self.system.hurry(seconds)
+
+    def live(self) -> int:
+        """Streams that are under way in all workers: those that hold a slot."""
+        return len(self.slots)
+
+    async def restart(self, path: str) -> Done:
+        """An operator's restart. Of a worker, the new one is ready before the old one drains."""
+        supervisor, _, name = path.partition("/")
+        if supervisor != "workers" or name not in self.names:
+            return await self.system.restart(path)
+        began = trio.current_time()
+        try:
+            replaced = await self.system.ref(path).ask(Replace(START), timeout=2 * START)
+        except StartFailed as failure:
+            raise NotPossible(f"{path} goes on as it was: {failure}") from failure
+        detail = f"process {replaced.new} serves; {replaced.old} drains"
+        seconds = trio.current_time() - began
+        return Done("restarted", path, "running", replaced.generation, detail, seconds)
+
+    def _on_store(self, change: Change) -> None:
+        """The workers tell their own; this is the host's."""
+        self.log.info("store", state=change.state, server=change.server, reason=change.reason)
+
+    def close(self) -> None:
+        """Let go of what the workers were given."""
+        os.close(self._configuration)
+        for each in self._listening:
+            each.close()
+
+    async def _drain(self, name: str) -> None:
+        try:
+            patience = self.config.server.drain + GRACE
+            await self.system.ref(f"drain@{name}").ask(Drain(), timeout=patience)
+        except ActorError as problem:
+            self.log.warning("a worker did not drain", worker=name, problem=str(problem))
+
+    def _bereave(self, process: str) -> None:
+        self.system.ref("connections").tell_nowait(Ended(process))
+        self.system.ref("metrics").tell_nowait(shares.Ended(process))
+
+    def _givers(self) -> list[Ref]:
+        return [self.system.ref(f"shares@{name}") for name in self._up()]
+
+    def _up(self) -> list[str]:
+        return [] if self.state == "starting" else self.names
+
+    def actors(self) -> list[ActorStatistics]:
+        """A snapshot of every actor of this process; of none before they have started."""
+        if self.state == "starting":
+            return []
+        found = [self.system.inspect(path) for path in self.system.paths]
+        return [each for each in found if isinstance(each, ActorStatistics)]
+
+    def _worker(self, name: str) -> ChildSpec:
+        descriptors = [each.fileno() for each in self._listening]
+        environment = {
+            **os.environ,
+            CONFIGURATION: str(self._configuration),
+            LISTENING: ",".join(map(str, descriptors)),
+        }
+        spec = ProcessSpec(
+            name,
+            [sys.executable, "-m", "sluice.ops.member"],
+            env=environment,
+            pass_fds=[self._configuration, *descriptors],
+            drain=self.config.server.drain + GRACE,
+            terminate=FORCE + 1.0,
+        )
+        return spec.child(self.links, start_timeout=START)
+
+
+def _memory_file(content: bytes) -> int:
+    """A descriptor from which ``content`` can be read, and nothing on any disk."""
+    descriptor = os.memfd_create("sluice-configuration")
+    os.write(descriptor, content)
+    return descriptor
+
+
+@asynccontextmanager
+async def open_host(
+    config: Config, listening: list[socket.socket], workers: int
+) -> AsyncIterator[Host]:
+    """Run a replica of so many workers; ready when all are. Leaving it drains them.
+
+    Left by an exception or a cancellation, it does not drain.
+    """
+    host = Host(config, listening, workers)
+    try:
+        async with trio.open_nursery() as nursery:
+            for run in [] if host.store is None else [host.store.serve]:
+                nursery.start_soon(run)
+            async with open_system(
+                host.tree(), on_event=host.on_event, grace=FORCE, links=host.links
+            ) as system:
+                host.opened(system)
+                try:
+                    yield host
+                    await host.drain()
+                except BaseException:
+                    host.hurry()
+                    raise
+            nursery.cancel_scope.cancel()
+    finally:
+        host.close()

@@ -1,0 +1,81 @@
+"""The program of a worker process: started by its host, never by hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+import msgspec
+import trio
+
+from sluice.engine import EngineError, join
+from sluice.ops import logs
+from sluice.ops.config import Config
+from sluice.ops.limits import descriptors_for, raise_descriptors
+from sluice.ops.place import CONFIGURATION, LISTENING, PROTOCOL, place_of
+from sluice.ops.serve import spare_the_collector
+from sluice.ops.worker import Worker, open_worker
+
+
+def main() -> int:
+    """Serve until the host says stop, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the host's to act on
+    config = _configuration()
+    secrets = [one.api_key.value for one in config.providers.values() if one.api_key is not None]
+    idle = sum(provider.max_idle for provider in config.providers.values())
+    needed = descriptors_for(config.connections.limit)
+    raise_descriptors(needed + config.server.limits.connections + idle)
+    with logs.open_log(sys.stderr.fileno(), config.server.log_level, secrets=secrets):
+        return trio.run(_serve, config)
+
+
+async def _serve(config: Config) -> int:
+    well = True
+    try:
+        await _run(config)
+    except* EngineError:
+        logs.get_logger("sluice.member").exception("the worker cannot go on")
+        well = False
+    return 0 if well else 1
+
+
+async def _run(config: Config) -> None:
+    async with join(PROTOCOL) as joined:
+        place = place_of(joined.process, joined.generation)
+        async with open_worker(config, _listening(), place, joined.links) as worker:
+            spare_the_collector()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_hurry_on_sigterm, worker)
+                joined.ready()
+                await joined.wait_stop()
+                nursery.cancel_scope.cancel()
+
+
+async def _hurry_on_sigterm(worker: Worker) -> None:
+    """The host's last word before SIGKILL."""
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        async for _ in signals:
+            worker.hurry()
+
+
+def _configuration() -> Config:
+    """As the host has checked it."""
+    descriptor = int(os.environ.pop(CONFIGURATION))
+    content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    os.close(descriptor)
+    return msgspec.msgpack.decode(content, type=Config)
+
+
+def _listening() -> list[socket.socket]:
+    descriptors = [int(word) for word in os.environ.pop(LISTENING).split(",")]
+    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    for each in sockets:
+        each.setblocking(False)
+        each.set_inheritable(False)
+    return sockets
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""What crosses between a host and its workers, and how they are called."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sluice.actors.connections import Acquire, Count, Released
+from sluice.actors.metrics import Figures, Render
+from sluice.actors.shares import GiveShares, TakeShares
+from sluice.actors.streams import Place
+from sluice.engine import Message, Protocol
+
+HOST: Final = "host"
+"""The host's name as a process."""
+
+CONFIGURATION: Final = "SLUICE_WORKER_CONFIGURATION"
+"""The environment variable that names the descriptor a worker reads its configuration from."""
+
+LISTENING: Final = "SLUICE_WORKER_LISTENING"
+"""Likewise the descriptors it accepts connections at, with commas between."""
+
+
+class Drain(Message[None], frozen=True):
+    """Take no new stream; answered when those that run have ended, well or not."""
+
+
+PROTOCOL: Final = Protocol(
+    [Acquire, Released, Count, Render, Figures, GiveShares, TakeShares, Drain]
+)
+"""Everything that may cross, either way."""
+
+
+def worker_name(number: int) -> str:
+    """The name of a worker as a process, and as an actor of its host's."""
+    return f"worker-{number}"
+
+
+def identity(process: str, generation: int) -> str:
+    """Of one process: those that follow each other under a name are not the same."""
+    return f"{process}#{generation}"
+
+
+def place_of(process: str, generation: int) -> Place:
+    """Where a worker finds what is its host's."""
+    return Place(identity(process, generation), f"connections@{HOST}", f"metrics@{HOST}")
