@@ -187,6 +187,13 @@ class Worker:
         await self.streams.drain(self.config.server.drain)
         self.system.hurry(GRACE)
 
+    def is_replaced(self) -> bool:
+        """Whether it ends alone, and others serve on: then it accepts no more, and refuses none.
+
+        Its edge stops first, and lets what it has begun end; new clients find the others.
+        """
+        return bool(self.place.process) and self.state == "serving"
+
     def hurry(self) -> None:
         """End now: each stream with an honest error, all within `FORCE` seconds."""
         self.state = "draining"
@@ -271,7 +278,8 @@ async def open_worker(
                 worker.serves(system)
                 try:
                     yield worker
-                    await worker.drain()
+                    if not worker.is_replaced():
+                        await worker.drain()
                 except BaseException:
                     worker.hurry()
                     raise
