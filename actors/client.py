@@ -53,6 +53,12 @@ class Client(Protocol):
     async def end(self, data: bytes, timeout: float) -> None:
         """`send` ``data`` (framed, may be empty) and the end of the body, in one write."""
 
+    def give_up(self) -> None:
+        """End a `send`, `respond` or `end` that waits: it raises `ClientLeft`; the client is cut.
+
+        Does nothing when none waits. Synchronous, from any task.
+        """
+
     def abort(self) -> None:
         """Close the connection without an end of the body: the client sees a cut."""
 

@@ -298,7 +298,7 @@ class Flow:
         return task
 
     def wake(self) -> None:
-        """Give the flow back to its task. Idempotent."""
+        """Give the flow back to its task, if that sleeps in `next`. Idempotent."""
         task = self._unpark()
         if task is not None:
             trio.lowlevel.reschedule(task)

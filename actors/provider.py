@@ -24,6 +24,7 @@ from .failures import UpstreamFault
 from .provider_actor import Provider, ProviderStatistics, Settle, Shelf
 from .settings import ProviderSettings, Timeouts
 from .upstream import (
+    Hold,
     Http1Transport,
     Origin,
     ResponseHead,
@@ -120,15 +121,18 @@ class ProviderClient:
     def __repr__(self) -> str:
         return f"<ProviderClient {self.name} {self._open} open>"
 
-    async def call(self, body: bytes, *, streamed: bool, timeouts: Timeouts) -> Call:
+    async def call(
+        self, body: bytes, *, streamed: bool, timeouts: Timeouts, hold: Hold | None = None
+    ) -> Call:
         """Send ``body``, a chat completion request in JSON; returns when the head is there.
 
         Of ``timeouts`` it keeps ``connect``; the others are the caller's. Give the result to
-        `done` on every path. Raises `UpstreamFault`.
+        `done` on every path. Raises `UpstreamFault`; when ended by what ``hold`` was told, that
+        or `trio.ClosedResourceError`.
         """
         head = self._streamed if streamed else self._whole
         data = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
-        answer = await self._transport.exchange(self._origin, data, timeouts.connect)
+        answer = await self._transport.exchange(self._origin, data, timeouts.connect, hold=hold)
         self._calls += 1
         call = Call(answer[1], answer[0])
         if call.head.get(b"content-encoding") not in {b"", b"identity"}:

@@ -50,6 +50,8 @@ ERROR_PATIENCE = 2.0
 WHOLE_BODY = 64 * 1024 * 1024
 """Bytes of a whole answer that are kept."""
 
+_ENDINGS = (Failure, ClientLeft, ClientStalled)
+
 _OPENAI = OpenAIProvider()
 
 
@@ -58,17 +60,17 @@ async def live(stream: Stream) -> None:
     ending: Ending = None
     stream.client.watch(functools.partial(stream.interrupt, ClientLeft()))
     try:
-        with stream.scope:
-            await _admitted(stream)
-        ending = stream.interruption if stream.scope.cancelled_caught else None
-    except (Failure, ClientLeft, ClientStalled) as reason:
-        ending = reason
+        await _admitted(stream)
+    except _ENDINGS as reason:
+        ending = stream.interruption or reason
     except trio.Cancelled:
         ending = stopped()
         raise
     except Exception as fault:  # noqa: BLE001 -- a mistake of ours ends one stream, not the worker
-        stream.services.on_fault(fault)
-        ending = internal("streaming" if stream.head_sent else "provider_call")
+        ending = stream.interruption if isinstance(fault, trio.ClosedResourceError) else None
+        if ending is None:
+            stream.services.on_fault(fault)
+            ending = internal("streaming" if stream.head_sent else "provider_call")
     finally:
         if ending is not None:
             with trio.move_on_after(LAST_WORDS, shield=True):
@@ -85,6 +87,7 @@ async def _admitted(stream: Stream) -> None:
     try:
         stream.holds_slot = True
         stream.admitted_at = trio.current_time()
+        stream.check()
         await _attempt(stream)
     finally:
         stream.holds_slot = False
@@ -141,9 +144,10 @@ async def _attempt(stream: Stream) -> None:
         await (_relay(stream, call) if stream.job.streamed else _answer(stream, call))
         well, outcome = True, "success"
     except Failure as failure:
-        outcome = outcome_of(failure)
+        interrupted = stream.interruption is not None
+        outcome = _interrupted(stream) if interrupted else outcome_of(failure)
         raise
-    except (ClientLeft, ClientStalled, trio.Cancelled):
+    except (ClientLeft, ClientStalled, trio.ClosedResourceError, trio.Cancelled):
         outcome = _interrupted(stream)
         raise
     finally:
@@ -159,12 +163,16 @@ async def _call(stream: Stream, provider: ProviderClient) -> Call:
     job = stream.job
     stream.called(trio.current_time())
     try:
-        call = await provider.call(job.body, streamed=job.streamed, timeouts=job.model.timeouts)
+        call = await provider.call(
+            job.body, streamed=job.streamed, timeouts=job.model.timeouts, hold=stream.hold
+        )
     except UpstreamFault as fault:
         raise broken(fault, streaming=False) from fault
     try:
+        stream.check()
         await stream.leave_company()
         await _check_head(call, provider, streamed=job.streamed)
+        stream.check()
     except BaseException:
         provider.done(call)
         raise
@@ -198,6 +206,8 @@ async def _relay(stream: Stream, call: Call) -> None:
     flow = stream.flow_from(call.connection, _OPENAI)
     while not flow.ended:
         await flow.next()
+        if not flow.ended:
+            stream.check()
         if flow.client_left:
             raise ClientLeft
         if flow.failure is not None:

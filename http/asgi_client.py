@@ -31,6 +31,7 @@ class AsgiClient:
         self._head: Event | None = None
         self._on_left: Callable[[], None] | None = None
         self._left = False
+        self._sending: trio.CancelScope | None = None
         self.aborted = False
 
     def start(self, status: int, headers: Headers) -> None:
@@ -60,18 +61,31 @@ class AsgiClient:
         await self.end(body, timeout)
 
     async def _pass_on(self, data: bytes, timeout: float, *, more: bool) -> None:
-        if self._left:
-            raise ClientLeft
+        self._check()
         head, self._head = self._head, None
         with trio.move_on_after(timeout) as scope:
+            self._sending = scope
             try:
                 if head is not None:
                     await self._send(head)
                 await self._send({"type": "http.response.body", "body": data, "more_body": more})
             except OSError:  # what ASGI's specification has a server raise for a closed connection
                 raise ClientLeft from None
+            finally:
+                self._sending = None
         if scope.cancelled_caught:
+            self._check()
             raise ClientStalled
+
+    def _check(self) -> None:
+        if self._left or self.aborted:
+            raise ClientLeft
+
+    def give_up(self) -> None:
+        """End a write that waits, and cut the connection."""
+        if self._sending is not None:
+            self.abort()
+            self._sending.cancel()
 
     def abort(self) -> None:
         """Cut the connection when the route is done."""

@@ -149,6 +149,10 @@ class Response:
         self.complete = True
         self._wire.wake()
 
+    def give_up(self) -> None:
+        """End a write that waits, and cut the client."""
+        self._wire.give_up()
+
     def abort(self) -> None:
         """Close the connection: the client sees a cut."""
         self._wire.abort()

@@ -105,6 +105,11 @@ class TLSWire:
         """Forget the callback."""
         self._on_left = None
 
+    def give_up(self) -> None:
+        """End a `send` that waits, and close."""
+        if self._torn:
+            self.abort()
+
     def abort(self) -> None:
         """Close at once, without a close_notify."""
         self._on_left = None

@@ -82,6 +82,9 @@ class Wire(Protocol):
     def unwatch(self) -> None:
         """Forget `watch`'s callback."""
 
+    def give_up(self) -> None:
+        """End a `send` that waits with `ClientLeft`, and close: a part of it has left."""
+
     def abort(self) -> None:
         """Close at once."""
 
@@ -224,6 +227,11 @@ class SocketWire:
     def unwatch(self) -> None:
         """Forget the callback. The descriptor stays watched: the next request needs it again."""
         self._on_left = None
+
+    def give_up(self) -> None:
+        """End a `send` that waits, and close."""
+        if self._torn:
+            self.abort()
 
     def abort(self) -> None:
         """Close at once."""

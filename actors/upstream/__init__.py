@@ -8,7 +8,7 @@ is what httpx2 sees.
 from __future__ import annotations
 
 from .connection import UpstreamConnection
-from .dial import Origin, dial
+from .dial import Hold, Origin, dial
 from .pool import IdlePool
 from .response import ResponseHead
 from .tls import client_context
@@ -17,6 +17,7 @@ from .transport import CONNECTION, HEAD, Http1Transport, Pool, origin_of, reques
 __all__ = [
     "CONNECTION",
     "HEAD",
+    "Hold",
     "Http1Transport",
     "IdlePool",
     "Origin",

@@ -20,7 +20,7 @@ from .wire import RECEIVE_SIZE, Wire
 class UpstreamConnection:
     """A connection over ``wire``, which it owns. Faults are `UpstreamFault`: see there.
 
-    `close` may be called at any time, from anywhere; whoever waits then gets
+    `close` may be called at any time, from anywhere; whoever waits then, or reads later, gets
     `trio.ClosedResourceError`.
     """
 
@@ -123,7 +123,7 @@ class UpstreamConnection:
         except BlockingIOError:
             raise
         except OSError as error:
-            raise UpstreamFault("reset", str(error)) from error
+            raise self._lost(error) from error
         except UpstreamFault as fault:
             return self._keep_fault(fault)
         return b""
@@ -154,7 +154,7 @@ class UpstreamConnection:
     async def _read(self) -> bytes:
         """Some bytes of a head. It waits before it looks: a provider takes its time to answer."""
         if self._closed:
-            raise UpstreamFault("reset", "closed by us")
+            raise trio.ClosedResourceError
         if not self._wire.holds_bytes:
             await self._wire.wait_readable()
         while True:
@@ -163,7 +163,11 @@ class UpstreamConnection:
             except BlockingIOError:
                 await self._wire.wait_readable()
             except OSError as error:
-                raise UpstreamFault("reset", str(error)) from error
+                raise self._lost(error) from error
+
+    def _lost(self, error: OSError) -> Exception:
+        """What a failed read means."""
+        return trio.ClosedResourceError() if self._closed else UpstreamFault("reset", str(error))
 
     def _take_kept(self) -> bytes:
         self._kept = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -29,15 +29,21 @@ class Origin(msgspec.Struct, frozen=True):
     secure: bool
 
 
+Hold = Callable[[Callable[[], None]], None]
+"""Told what to call to end what is under way; each time, what it was told before is over."""
+
+
 async def dial(
-    origin: Origin, context: ssl.SSLContext | None, timeout: float
+    origin: Origin, context: ssl.SSLContext | None, timeout: float, hold: Hold | None = None
 ) -> UpstreamConnection:
     """A new connection to ``origin``, verified if it is secure, within ``timeout`` seconds.
 
     ``context`` is needed for a secure origin only. Raises `UpstreamFault` ("refused",
-    "unreachable", "tls", "reset", "connect_timeout").
+    "unreachable", "tls", "reset", "connect_timeout": also when ended by what ``hold`` was told).
     """
-    with trio.move_on_after(timeout):
+    with trio.move_on_after(timeout) as waiting:
+        if hold is not None:
+            hold(waiting.cancel)
         return UpstreamConnection(await _open(origin, context))
     raise UpstreamFault("connect_timeout", f"not connected within {timeout:g} s")
 

@@ -23,6 +23,9 @@ ALPN: Final = ("http/1.1",)
 RECORD_SIZE: Final = 16 * 1024
 """Plain bytes of one record at most (RFC 8446, 5.1)."""
 
+_UNEXPECTED_EOF: Final = "UNEXPECTED_EOF_WHILE_READING"
+"""OpenSSL 3's word for a cut, of which Python makes an `ssl.SSLEOFError` only in later releases."""
+
 OWN_READS: Final = 8
 """Reads for which a peer that was asked nothing may talk TLS: tickets take one or two."""
 
@@ -169,9 +172,9 @@ class TlsWire:
             raise BlockingIOError from None
         except ssl.SSLZeroReturnError:
             return b""
-        except ssl.SSLEOFError as error:
-            raise UpstreamFault("cut", "TLS ended without close_notify") from error
         except ssl.SSLError as error:
+            if isinstance(error, ssl.SSLEOFError) or error.reason == _UNEXPECTED_EOF:
+                raise UpstreamFault("cut", "TLS ended without close_notify") from error
             raise UpstreamFault("tls", _reason(error)) from error
 
     def _read_records(self, first: bytes) -> bytes:

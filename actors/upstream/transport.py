@@ -16,7 +16,7 @@ import httpx2
 from sluice.actors.failures import UpstreamFault
 
 from .connection import UpstreamConnection
-from .dial import Origin, dial
+from .dial import Hold, Origin, dial
 from .response import ResponseHead
 from .tls import client_context
 
@@ -123,22 +123,28 @@ class Http1Transport(httpx2.AsyncBaseTransport):
         connect_timeout: float | None = None,
         *,
         bodyless: bool = False,
+        hold: Hold | None = None,
     ) -> tuple[UpstreamConnection, ResponseHead]:
         """Send ``data``, a whole request, and read the head of the answer.
 
         The door for callers that make the same request again and again: httpx2's objects would
         cost it as much as the exchange. If an idle connection turns out to have been closed, it
         is sent once again, but only if not a byte came in answer: else the provider may have
-        begun to work. The connection is the caller's. Raises `UpstreamFault`.
+        begun to work. The connection is the caller's. Raises `UpstreamFault`; when it was ended
+        by what ``hold`` was told, that or `trio.ClosedResourceError`.
         """
         connection = self._pool.checkout(origin)
         if connection is not None:
+            if hold is not None:
+                hold(connection.close)
             try:
                 return connection, await _send(connection, data, bodyless=bodyless)
             except UpstreamFault as fault:
                 if connection.answered or fault.reason not in {"cut", "reset"}:
                     raise
-        connection = await self._dial(origin, connect_timeout)
+        connection = await self._dial(origin, connect_timeout, hold)
+        if hold is not None:
+            hold(connection.close)
         return connection, await _send(connection, data, bodyless=bodyless)
 
     def _new_context(self) -> ssl.SSLContext:
@@ -147,12 +153,14 @@ class Http1Transport(httpx2.AsyncBaseTransport):
         except OSError as problem:  # an unreadable file; `ssl.SSLError` is one too
             raise UpstreamFault("tls", f"the trusted certificates: {problem}") from problem
 
-    async def _dial(self, origin: Origin, timeout: float | None) -> UpstreamConnection:
+    async def _dial(
+        self, origin: Origin, timeout: float | None, hold: Hold | None
+    ) -> UpstreamConnection:
         if origin.secure and self._context is None:
             self._context = self._new_context()
         self.dials += 1
         return await dial(
-            origin, self._context, self._connect_timeout if timeout is None else timeout
+            origin, self._context, self._connect_timeout if timeout is None else timeout, hold
         )
 
 

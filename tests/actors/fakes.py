@@ -63,6 +63,7 @@ class FakeUpstream:
         self._end_after_said = False
         poller.watch(fd, lambda: bool(self._said))
         self._arrived = trio.Event()
+        self.closed = trio.Event()
 
     def say(self, *data: bytes | Exception) -> None:
         self._said.extend(data)
@@ -73,7 +74,13 @@ class FakeUpstream:
         self._end_after_said = True
         self.say(data)
 
+    def close(self) -> None:
+        self.closed.set()
+        self._arrived.set()
+
     def receive_nowait(self) -> bytes:
+        if self.closed.is_set():
+            raise trio.ClosedResourceError
         if not self._said:
             raise BlockingIOError
         said = self._said.popleft()
@@ -84,7 +91,7 @@ class FakeUpstream:
         return said
 
     async def receive(self) -> bytes:
-        while not self._said:
+        while not (self._said or self.closed.is_set()):
             self._arrived = trio.Event()
             await self._arrived.wait()
         await trio.lowlevel.checkpoint()
@@ -102,6 +109,7 @@ class FakeClient:
         self.ended = False
         self.aborted = False
         self.left = False
+        self.sending = False
         self.roomier = trio.Event()
         self._on_left: Callable[[], None] | None = None
 
@@ -134,8 +142,10 @@ class FakeClient:
             self.received += data[:taken]
             data = data[taken:]
             if data:
+                self.sending = True
                 with trio.move_on_after(timeout) as waiting:
                     await self.roomier.wait()
+                self.sending = False
                 if waiting.cancelled_caught:
                     raise ClientStalled
 
@@ -148,6 +158,12 @@ class FakeClient:
     ) -> None:
         self.start(status, headers)
         await self.end(body, timeout)
+
+    def give_up(self) -> None:
+        if self.sending:
+            self.abort()
+            self.left = True
+            self.make_room(0)
 
     def abort(self) -> None:
         self.aborted = True

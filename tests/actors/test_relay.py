@@ -62,8 +62,16 @@ class FakeCall:
         self.error_silence = 0.0
         self.done: list[bool] = []
 
+    async def pass_time(self, seconds: float) -> None:
+        """As a wait for the provider does: it ends when its connection is closed."""
+        await trio.lowlevel.checkpoint()
+        with trio.move_on_after(seconds):
+            await self.connection.closed.wait()
+        if self.connection.closed.is_set():
+            raise trio.ClosedResourceError
+
     async def read_error_body(self) -> bytes:
-        await trio.sleep(self.error_silence)
+        await self.pass_time(self.error_silence)
         return self.error_body
 
 
@@ -78,9 +86,12 @@ class FakeProvider:
         self.fault: Exception | None = None
         self.bodies: list[bytes] = []
 
-    async def call(self, body: bytes, *, streamed: bool, timeouts: Timeouts) -> FakeCall:
+    async def call(
+        self, body: bytes, *, streamed: bool, timeouts: Timeouts, hold: Callable[..., None]
+    ) -> FakeCall:
         self.bodies.append(body)
-        await trio.sleep(self.silence)
+        hold(self.answer.connection.close)
+        await self.answer.pass_time(self.silence)
         if self.fault is not None:
             raise self.fault
         return self.answer
