@@ -61,8 +61,8 @@ class Poller(Protocol):
     def unregister(self, fd: int) -> None:
         """Report ``fd`` no more."""
 
-    def poll(self, most: int) -> list[int]:
-        """Descriptors that are ready now, at most ``most``, without waiting."""
+    def poll(self, most: int) -> list[tuple[int, int]]:
+        """Descriptors that are ready now, with why; at most ``most``, without waiting."""
 
     async def wait(self) -> None:
         """Return when `poll` would report something."""
@@ -86,9 +86,9 @@ class EpollPoller:
         """Report ``fd`` no more."""
         self._epoll.unregister(fd)
 
-    def poll(self, most: int) -> list[int]:
-        """Descriptors that are ready now."""
-        return [fd for fd, _ in self._epoll.poll(0, most)]
+    def poll(self, most: int) -> list[tuple[int, int]]:
+        """Descriptors that are ready now, with their events of epoll(7)."""
+        return self._epoll.poll(0, most)
 
     async def wait(self) -> None:
         """Return when a descriptor of the set is ready."""
@@ -213,7 +213,7 @@ class Pump:
         self.now = trio.current_time()
         self._turns += 1
         sources = self._sources
-        batch = [(fd, sources.get(fd)) for fd in self._poller.poll(BATCH)]
+        batch = [(fd, sources.get(fd)) for fd, _ in self._poller.poll(BATCH)]
         stop_at = perf_counter() + TURN
         full = []
         for fd, source in batch:

@@ -33,11 +33,11 @@ class FakePoller:
     def unregister(self, fd: int) -> None:
         self.registered.remove(fd)
 
-    def poll(self, most: int) -> list[int]:
+    def poll(self, most: int) -> list[tuple[int, int]]:
         if self.fault is not None:
             fault, self.fault = self.fault, None
             raise fault
-        return [fd for fd in sorted(self.registered) if self._is_ready(fd)][:most]
+        return [(fd, 1) for fd in sorted(self.registered) if self._is_ready(fd)][:most]
 
     def _is_ready(self, fd: int) -> bool:
         return self.ready.get(fd, lambda: False)()
