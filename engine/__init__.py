@@ -25,8 +25,8 @@ What is promised stands in `_supervisor`. Where to read on:
 * ``_child``, ``_supervisor``, ``_lane``, ``_backoff``, ``_intensity``: who is restarted, and when;
 * ``_cell``, ``_incarnation``, ``_lifecycle``: an address, the lives behind it, and their states;
 * ``_mailbox``, ``_request``, ``_waits``: mail, asks and their deadlines, circles of asks;
-* ``_links``, ``_remote``, ``_link``, ``_incoming``, ``_far``, ``_frame``, ``_protocol``,
-  ``_failure``, ``_options``: actors of other processes;
+* ``_links``, ``_remote``, ``_link``, ``_outbox``, ``_wire``, ``_incoming``, ``_far``, ``_frame``,
+  ``_protocol``, ``_failure``, ``_options``: actors of other processes;
 * ``_process``, ``_spawned``, ``_join``, ``_watchdog``: processes as children;
 * ``_system``, ``_statistics``, ``_tree``, ``_crash``, ``_redact``, ``_events``: what operators see.
 """
@@ -46,6 +46,8 @@ from ._errors import (
     FrameTooLarge,
     LinkLost,
     MailboxFull,
+    MalformedMessage,
+    MalformedReply,
     NotAChild,
     NotPossible,
     ProcessExited,
@@ -113,6 +115,8 @@ __all__ = [
     "Mailbox",
     "MailboxFull",
     "MailboxStatistics",
+    "MalformedMessage",
+    "MalformedReply",
     "Message",
     "NotAChild",
     "NotPossible",

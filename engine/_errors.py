@@ -11,6 +11,8 @@
 `ProcessGone`      the other process's: it, or the link to it, is not there; an `ActorStopped`
 `RemoteActorError` another process's actor's: what its handler declares; a crash is the kind
                    `RemoteActorCrashed`, which is an `ActorCrashed` too
+`MalformedMessage` yours: the other process cannot read the message: a field of a wrong type
+`MalformedReply`   another process's actor's: its reply is not what the message declares
 `FrameTooLarge`    yours: more than a link takes in one frame
 `NotPossible`      yours, as an operator: the actor is there, but this cannot be done to it now
 `StartFailed`      the child's: it raised, or was not ready within its start deadline
@@ -79,6 +81,14 @@ class ProcessGone(ActorStopped):
 
     The message may or may not have been handled.
     """
+
+
+class MalformedMessage(ActorError):
+    """The actor's process cannot read the message as the type that it says it is. Not handled."""
+
+
+class MalformedReply(ActorError):
+    """The handler, in another process, replied what is not its message's type of reply."""
 
 
 class FrameTooLarge(ActorError):

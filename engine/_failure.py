@@ -4,7 +4,8 @@
 raised there                                             raised in the asker
 =======================================================  =====================================
 `ActorStopped`, `MailboxFull`, `AskCycle`,               the same
-`UnknownMessage`, `UnknownPath`, `FrameTooLarge`
+`UnknownMessage`, `UnknownPath`, `FrameTooLarge`,
+`MalformedMessage`
 a crash (`ActorCrashed`)                                 `RemoteActorCrashed`, with its report
 any other: what the handler declares as a reply          `RemoteActorError`
 =======================================================  =====================================
@@ -23,6 +24,7 @@ from ._errors import (
     AskTimeout,
     FrameTooLarge,
     MailboxFull,
+    MalformedMessage,
     ProcessGone,
     RemoteActorCrashed,
     RemoteActorError,
@@ -40,6 +42,7 @@ SAME: Final[dict[str, type[ActorError]]] = {
         AskTimeout,
         FrameTooLarge,
         MailboxFull,
+        MalformedMessage,
         ProcessGone,
         UnknownMessage,
     )

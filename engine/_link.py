@@ -2,9 +2,10 @@
 
 Promises. Frames go out in the order in which they were given, all that wait in one write, by one
 task. A link ends, once and for good, when its peer closes it, is silent for ``patience`` seconds,
-sends what is no frame, an unknown type or too large a frame, or when a write is cut: half a frame
-cannot be taken back. The end of the link is the peer's death: all who wait for it are told at
-once (`ProcessGone`), and nothing is kept for another link.
+sends what is no frame, or too large a frame, or when a write is cut: half a frame cannot be taken
+back. The end of the link is the peer's death: all who wait for it are told at once
+(`ProcessGone`), and nothing is kept for another link. A message or a reply that cannot be read,
+its type being unknown or one of its fields wrong, is refused to who sent or wants it, and counted.
 
 What goes out is bounded: an ask and a ``tell_nowait`` that find ``backlog`` frames or
 ``backlog_bytes`` bytes waiting are refused (`MailboxFull`), a ``tell`` waits for room. Replies
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from ._errors import FrameTooLarge, MailboxFull, ProcessGone
+from ._errors import FrameTooLarge, MailboxFull, MalformedReply, ProcessGone
 from ._failure import describe, revive
 from ._frame import (
     VERSION,
@@ -36,19 +37,21 @@ from ._frame import (
     Stop,
     Taken,
     Tell,
+    Waits,
     pack,
+    pack_ask,
+    pack_reply,
+    pack_tell,
     unpack,
 )
 from ._incoming import Desk
 from ._options import is_silent
-from ._protocol import encode
+from ._outbox import Outbox
 from ._request import Request
+from ._wire import wire_of
 
 if TYPE_CHECKING:
     from ._links import Links
-
-READ: Final = 32768
-"""Bytes read at a time: some hundred frames are handled before other tasks get their turn."""
 
 
 class Link:
@@ -75,14 +78,10 @@ class Link:
         self.pending: dict[int, Request] = {}
         self._number = 0
         self._stream = stream
+        self._wire = wire_of(stream)
         self._scope = trio.CancelScope()
         self._desk = Desk(self)
-        self._out: list[bytes] = []
-        self._out_bytes = 0
-        """What waits to be sent, what is being written included."""
-        self._sent_since_beat = False
-        self._more = trio.Event()
-        self._room = trio.Event()
+        self._out = Outbox(self._wire, self.counts)
 
     def __repr__(self) -> str:
         state = f"ended: {self.reason}" if self.ended.is_set() else "up"
@@ -95,8 +94,8 @@ class Link:
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    self._desk.nursery = nursery
-                    self._push(pack(Hello(VERSION, self.links.process, os.getpid())))
+                    self._desk.open(nursery)
+                    self._out.push(pack(Hello(VERSION, self.links.process, os.getpid())))
                     nursery.start_soon(self._write)
                     nursery.start_soon(self._beat)
                     await self._read()
@@ -115,8 +114,7 @@ class Link:
         pending, self.pending = self.pending, {}
         for request in pending.values():
             request.fail(self.gone(request.addressee.path))
-        self._out.clear()
-        self._room.set()
+        self._out.close()
         self._scope.cancel()
 
     def gone(self, path: str) -> ProcessGone:
@@ -125,34 +123,18 @@ class Link:
 
     async def flush(self, seconds: float) -> None:
         """Wait until all that was given is written; ``seconds`` at most, or its end."""
-        with trio.move_on_after(seconds):
-            while self._out_bytes and not self.ended.is_set():
-                await self._next_room()
+        await self._out.flush(seconds)
 
     async def _write(self) -> None:
-        while True:
-            if not self._out:
-                self._more = trio.Event()
-                await self._more.wait()
-            data = b"".join(self._out)
-            self._out.clear()
-            try:
-                await self._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self.end("the peer closed it")
-                return
-            self.counts.writes += 1
-            self.counts.bytes_sent += len(data)
-            self._out_bytes -= len(data)
-            self._room.set()
+        try:
+            await self._out.run()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.end("the peer closed it")
 
     async def _read(self) -> None:
         reader = FrameReader(self.options.max_frame)
-        while True:
-            try:
-                data = await self._stream.receive_some(READ)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                data = b""
+        while not self.ended.is_set():
+            data = await self._wire.read()
             if not data:
                 self.end("the peer closed it" + (" in a frame" if reader.waiting else ""))
                 return
@@ -160,12 +142,12 @@ class Link:
             self.counts.reads += 1
             self.counts.bytes_received += len(data)
             try:
-                for body in reader.feed(data):
+                bodies = reader.feed(data)
+                self._out.is_alone = len(bodies) == 1
+                for body in bodies:
                     self._handle(unpack(body))
             except Exception as fault:  # noqa: BLE001 -- whatever a frame sets off, the link pays
                 self.end(f"the peer sent what is not allowed: {type(fault).__name__}: {fault}")
-            if self.ended.is_set():
-                return
 
     async def _beat(self) -> None:
         """Give signs of life, and look for the peer's."""
@@ -178,9 +160,9 @@ class Link:
                 self.end(f"the peer was silent for {now - self.last_heard:.3g} s")
                 return
             looked = now
-            if not self._sent_since_beat:
-                self._push(pack(Beat()))
-            self._sent_since_beat = False
+            if not self._out.has_sent:
+                self._out.push(pack(Beat()))
+            self._out.has_sent = False
 
     def _patience(self) -> float:
         return self.options.patience if self.opened.is_set() else self.options.greeting
@@ -189,49 +171,49 @@ class Link:
 
     def send(self, frame: Frame) -> None:
         """Send what is neither ask, tell nor reply."""
-        if not self.ended.is_set():
-            self._push(pack(frame))
+        if not self._out.closed:
+            self._out.push(pack(frame))
 
     def ask(self, request: Request, path: str, chain: tuple[str, ...]) -> int:
         """Send an ask; its number. Raises `MailboxFull`, `FrameTooLarge`, `TypeError`."""
-        self._check_room(request.addressee.path, asks=True)
-        seconds = max(0.0, request.timeout)
-        kind = type(request.message).__name__
-        number = self._next()
-        body = encode(request.message)
-        self._push_checked(pack(Ask(number, path, kind, seconds, chain, body)), request)
-        self.pending[number] = request
+        self._check_room(request.addressee.path)
+        message = request.message
+        number = self._number + 1
+        kind, timeout = message.__class__.__name__, request.timeout
+        data = pack_ask(number, path, kind, timeout if timeout > 0 else 0.0, chain, message)
+        self._put(number, data, request)
         self.counts.asks += 1
         return number
 
     def tell(self, request: Request, path: str, chain: tuple[str, ...]) -> int:
         """Send a tell that is confirmed; its number. Raises as `ask`."""
-        self._check_room(request.addressee.path, asks=True)
-        number = self._next()
-        kind = type(request.message).__name__
-        data = pack(Tell(number, path, kind, chain, encode(request.message)))
-        self._push_checked(data, request)
-        self.pending[number] = request
+        self._check_room(request.addressee.path)
+        message = request.message
+        number = self._number + 1
+        self._put(number, pack_tell(number, path, type(message).__name__, chain, message), request)
         return number
 
     def tell_nowait(self, address: str, path: str, message: Any) -> None:
         """Send a tell that is not. Raises as `ask`."""
-        self._check_room(address, asks=False)
-        data = pack(Tell(0, path, type(message).__name__, (), encode(message)))
-        self._check_size(data, address, type(message).__name__)
-        self._push(data)
+        if self._out.is_full(self.options):
+            self._refuse(address)
+        kind = type(message).__name__
+        data = pack_tell(0, path, kind, (), message)
+        self._check_size(data, address, kind)
+        self._out.push(data)
 
     def forget(self, number: int) -> None:
         """Nobody waits any more for this number; the peer is told, if it has not answered."""
         if self.pending.pop(number, None) is not None:
-            self._room.set()
+            self._out.changed()
             self.send(Cancel(number))
 
     def reply(self, number: int, path: str, message: Any, reply: object) -> None:
         """Answer the peer's ask; with a failure if that cannot be sent."""
         try:
-            data = pack(Reply(number, encode(reply)))
-            self._check_size(data, path, f"the reply to {type(message).__name__}")
+            data = pack_reply(number, reply)
+            if len(data) > self.options.max_frame:
+                self._check_size(data, path, f"the reply to {type(message).__name__}")
         except (TypeError, ValueError, RecursionError, FrameTooLarge) as fault:
             self.fail(number, path, message, fault)
             return
@@ -239,7 +221,7 @@ class Link:
 
     def fail(self, number: int, path: str, message: object, error: Exception) -> None:
         """Answer the peer's ask, or tell, with ``error``."""
-        if self.ended.is_set():
+        if self._out.closed:
             return
         failure = describe(number, path, error, message)
         data = pack(failure)
@@ -250,29 +232,19 @@ class Link:
 
     async def room(self) -> None:
         """Wait until an ask or a tell would be sent; or its end."""
-        while self._is_full(asks=True) and not self.ended.is_set():
-            await self._next_room()
+        while self._is_full() and not self._out.closed:
+            await self._out.wait_change()
 
-    async def _next_room(self) -> None:
-        self._room = trio.Event() if self._room.is_set() else self._room
-        await self._room.wait()
+    def _is_full(self) -> bool:
+        return len(self.pending) >= self.options.in_flight or self._out.is_full(self.options)
 
-    def _next(self) -> int:
-        self._number += 1
-        return self._number
+    def _check_room(self, path: str) -> None:
+        if self._is_full():
+            self._refuse(path)
 
-    def _is_full(self, *, asks: bool) -> bool:
-        options = self.options
-        return (
-            len(self._out) >= options.backlog
-            or self._out_bytes >= options.backlog_bytes
-            or (asks and len(self.pending) >= options.in_flight)
-        )
-
-    def _check_room(self, path: str, *, asks: bool) -> None:
-        if self._is_full(asks=asks):
-            self.counts.refused += 1
-            raise MailboxFull(path, f"{path}: the link to {self.process} is full")
+    def _refuse(self, path: str) -> None:
+        self.counts.refused += 1
+        raise MailboxFull(path, f"{path}: the link to {self.process} is full")
 
     def _check_size(self, data: bytes, path: str, what: str) -> None:
         limit = self.options.max_frame
@@ -280,41 +252,38 @@ class Link:
             text = f"{path}: {what} is a frame of {len(data)} bytes; allowed are {limit}"
             raise FrameTooLarge(path, text)
 
-    def _push_checked(self, data: bytes, request: Request) -> None:
-        self._check_size(data, request.addressee.path, type(request.message).__name__)
-        self._push(data)
+    def _put(self, number: int, data: bytes, request: Request) -> None:
+        """Send ``data``, which ``number``, the next, names; ``request`` waits for its answer."""
+        if len(data) > self.options.max_frame:
+            self._check_size(data, request.addressee.path, type(request.message).__name__)
+        self._number = number
+        self.pending[number] = request
+        self._out.push(data)
 
     def _push_reply(self, data: bytes) -> None:
-        if self.ended.is_set():
+        out, options = self._out, self.options
+        if out.closed:
             return
-        options = self.options
         frames, size = options.backlog + options.in_flight, 8 * options.backlog_bytes
-        if len(self._out) >= frames or self._out_bytes >= size:
-            self.end(f"the peer does not read: {self._out_bytes} bytes wait for it")
+        if len(out) >= frames or out.size >= size:
+            self.end(f"the peer does not read: {out.size} bytes wait for it")
             return
-        self._push(data)
-
-    def _push(self, data: bytes) -> None:
-        self._out.append(data)
-        self._out_bytes += len(data)
-        self._sent_since_beat = True
-        self.counts.frames_sent += 1
-        self._more.set()
+        out.push(data)
 
     # Receiving.
 
     def _handle(self, frame: Frame) -> None:
         """Do what ``frame`` says. What it raises ends the link."""
-        if self.ended.is_set():
+        if self._out.closed:
             return
         self.counts.frames_received += 1
+        handle = HANDLERS.get(frame.__class__)
         if not self.opened.is_set():
             self._greet(frame)
-            return
-        handle = HANDLERS.get(type(frame))
-        if handle is None:
+        elif handle is None:
             raise FrameError("a second hello")
-        handle(self, frame)
+        else:
+            handle(self, frame)
 
     def _greet(self, frame: Frame) -> None:
         if not isinstance(frame, Hello):
@@ -346,10 +315,21 @@ class Link:
     def _on_cancel(self, frame: Cancel) -> None:
         self._desk.cancel(frame.number)
 
+    def _on_waits(self, frame: Waits) -> None:
+        self._desk.waits(frame)
+
     def _on_reply(self, frame: Reply) -> None:
         request = self._answered(frame.number)
-        if request is not None:
-            request.answer(self.links.protocol.decode_reply(request.message, frame.body))
+        if request is None:
+            return
+        path, message = request.addressee.path, request.message
+        try:
+            reply = self.links.protocol.decode_reply(path, message, frame.body)
+        except MalformedReply as fault:
+            self.counts.unreadable += 1
+            request.fail(fault)
+        else:
+            request.answer(reply)
 
     def _on_failure(self, frame: Failure) -> None:
         request = self._answered(frame.number)
@@ -366,7 +346,7 @@ class Link:
         if not 0 < number <= self._number:
             raise FrameError("an answer to what was never asked")
         request = self.pending.pop(number, None)
-        self._room.set()
+        self._out.changed()
         if request is None or request.task is None:
             self.counts.late_replies += 1
             return None
@@ -380,6 +360,7 @@ HANDLERS: Final[dict[type, Callable[[Link, Any], None]]] = {
     Taken: Link._on_taken,  # noqa: SLF001
     Failure: Link._on_failure,  # noqa: SLF001
     Cancel: Link._on_cancel,  # noqa: SLF001
+    Waits: Link._on_waits,  # noqa: SLF001
     Beat: Link._on_beat,  # noqa: SLF001
     Ready: Link._on_ready,  # noqa: SLF001
     Stop: Link._on_stop,  # noqa: SLF001

@@ -47,13 +47,14 @@ class Counts:
         "reads",
         "refused",
         "timeouts",
+        "unreadable",
         "writes",
     )
 
     def __init__(self) -> None:
         self.frames_sent = self.frames_received = self.bytes_sent = self.bytes_received = 0
         self.writes = self.reads = self.asks = self.late_replies = 0
-        self.refused = self.timeouts = self.dead_letters = 0
+        self.refused = self.timeouts = self.dead_letters = self.unreadable = 0
 
 
 def is_silent(now: float, heard: float, looked: float, interval: float, patience: float) -> bool:

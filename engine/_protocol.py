@@ -6,16 +6,20 @@ is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec.msgpack import Decoder, Encoder
 
 from ._actor import reply_type
+from ._errors import MalformedMessage, MalformedReply, UnknownMessage
 from ._message import Message
 
 ENCODER = Encoder()
+VALUE: Final = re.compile(r"(Invalid (?:enum )?value) .*?(?= - at `|$)", re.DOTALL)
+"""In what msgspec says: the value that it quotes."""
 
 
 class Protocol:
@@ -50,20 +54,35 @@ class Protocol:
         self._messages[name] = Decoder(message_type)
         self._replies[message_type] = Decoder(reply_type(message_type))
 
-    def decode_message(self, name: str, body: msgspec.Raw) -> Message[Any]:
-        """The message of the type ``name``. Raises `ValueError` for one that is wrong."""
+    def decode_message(self, path: str, name: str, body: msgspec.Raw) -> Message[Any]:
+        """The message of the type ``name`` for ``path``.
+
+        Raises `UnknownMessage` for a type that is not registered, `MalformedMessage`.
+        """
         decoder = self._messages.get(name)
         if decoder is None:
             known = ", ".join(sorted(self._messages))
-            raise ValueError(f"no type of message {name[:64]!r}; there are: {known}")
-        message: Message[Any] = decoder.decode(body)
+            text = (
+                f"{path}: no type of message {name[:64]!r} may cross the link; there are: {known}"
+            )
+            raise UnknownMessage(path, text)
+        try:
+            message: Message[Any] = decoder.decode(body)
+        except Exception as fault:  # noqa: BLE001 -- a stranger's value, in any type's hands
+            raise MalformedMessage(path, f"{path}: {name} is wrong: {say(fault)}") from None
         return message
 
-    def decode_reply(self, message: Message[Any], body: msgspec.Raw) -> Any:
-        """The reply to ``message``. Raises `ValueError` for one that is wrong."""
-        return self._replies[type(message)].decode(body)
+    def decode_reply(self, path: str, message: Message[Any], body: msgspec.Raw) -> Any:
+        """The reply of ``path`` to ``message``. Raises `MalformedReply`."""
+        try:
+            return self._replies[message.__class__].decode(body)
+        except Exception as fault:  # noqa: BLE001 -- a stranger's value, in any type's hands
+            text = f"{path}: the reply to {type(message).__name__} is wrong: {say(fault)}"
+            raise MalformedReply(path, text) from None
 
 
-def encode(value: object) -> msgspec.Raw:
-    """The bytes of a message or a reply. Raises `TypeError` for what msgspec cannot encode."""
-    return msgspec.Raw(ENCODER.encode(value))
+def say(fault: Exception) -> str:
+    """What is wrong with a body, and where; not what was in it."""
+    if isinstance(fault, ValueError | RecursionError):
+        return VALUE.sub(r"\1", str(fault))
+    return f"its type raised {type(fault).__name__}"  # in its __post_init__

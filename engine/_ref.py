@@ -16,7 +16,7 @@ from trio.lowlevel import current_task, wait_task_rescheduled
 from ._errors import MailboxFull
 from ._message import Message
 from ._request import Request
-from ._waits import blocked_actor, current_actor
+from ._waits import Waiter, blocked_actor, current_actor
 
 if TYPE_CHECKING:
     from ._cell import Cell
@@ -84,11 +84,11 @@ class LocalRef(Ref):
         if asker is None:
             await wait_task_rescheduled(request.abandon)
         else:
-            asker.waits_for.append(cell)
+            begin_to_wait(asker, cell)
             try:
                 await wait_task_rescheduled(request.abandon)
             finally:
-                asker.waits_for.remove(cell)
+                end_to_wait(asker, cell)
         if request.error is not None:
             raise request.take_error()
         reply: R = request.reply
@@ -107,11 +107,11 @@ class LocalRef(Ref):
             await cell.accept_when_room(message)
             return
         cell.check_asker(asker)
-        asker.waits_for.append(cell)
+        begin_to_wait(asker, cell)
         try:
             await cell.accept_when_room(message)
         finally:
-            asker.waits_for.remove(cell)
+            end_to_wait(asker, cell)
 
     @property
     def cell(self) -> Cell:
@@ -122,3 +122,17 @@ class LocalRef(Ref):
         """See `Ref.tell_nowait`."""
         if not self._cell.accept(message):
             raise MailboxFull(self.path, f"{self.path}: the mailbox is full")
+
+
+def begin_to_wait(asker: Waiter, cell: Cell) -> None:
+    """Note that ``asker``'s handler waits for ``cell``; so do other processes, if it is theirs."""
+    asker.waits_for.append(cell)
+    if cell.waits_for:
+        cell.runtime.waits_changed(cell)
+
+
+def end_to_wait(asker: Waiter, cell: Cell) -> None:
+    """Note that it waits no more."""
+    asker.waits_for.remove(cell)
+    if cell.waits_for:
+        cell.runtime.waits_changed(cell)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import trio
 from trio.lowlevel import current_task, wait_task_rescheduled
@@ -13,9 +11,10 @@ from ._errors import AskTimeout, ProcessGone, UnknownMessage
 from ._message import Message
 from ._ref import ASK_TIMEOUT, Ref
 from ._request import Request
-from ._waits import blocked_actor, check, current_actor
+from ._waits import Waiter, blocked_actor, current_actor
 
 if TYPE_CHECKING:
+    from ._far import Outgoing
     from ._link import Link
     from ._links import Links
 
@@ -46,28 +45,66 @@ class RemoteRef(Ref):
     async def ask(self, message: Message[R], *, timeout: float = ASK_TIMEOUT) -> R:
         """See `Ref.ask`."""
         link = self._link(message)
+        asker = None if current_actor.get() is None else blocked_actor()
+        if asker is not None:
+            return await self._ask_as(asker, link, message, timeout)
         request = Request(message, self, current_task(), timeout)
-        with self._waiting(link) as chain:
-            number = link.ask(request, self._path, chain)
+        number = link.ask(request, self._path, ())
+        self._links.deadline(request)
+        try:
+            await wait_task_rescheduled(request.abandon)
+        finally:
+            if number in link.pending:
+                link.forget(number)
+        if request.error is not None:
+            self._raise(link, request)
+        answer: R = request.reply
+        request.reply = None  # the timer keeps the request for a while: not what may be large
+        return answer
+
+    async def _ask_as(self, asker: Waiter, link: Link, message: Message[R], timeout: float) -> R:
+        """Ask as an actor that handles nothing else until the reply comes. Raises `AskCycle`."""
+        outgoing = self._links.waits.wait(asker, f"{self._path}@{link.identity}")
+        try:
+            request = Request(message, self, current_task(), timeout)
+            number = link.ask(request, self._path, outgoing.chain)
+            outgoing.sent(link, number)
             self._links.deadline(request)
             reply: R = await self._answer(link, number, request)
+        finally:
+            outgoing.end()
         return reply
 
     async def tell(self, message: Message[Any]) -> None:
         """See `Ref.tell`. Returns when the message is in the mailbox."""
         await trio.lowlevel.checkpoint_if_cancelled()
+        asker = None if current_actor.get() is None else blocked_actor()
         try:
             link = self._link(message)
-            with self._waiting(link) as chain:
-                await link.room()
-                if link.ended.is_set():
-                    raise link.gone(self.path)
-                request = Request(message, self, current_task(), 0)
-                number = link.tell(request, self._path, chain)
-                await self._answer(link, number, request)
+            if asker is None:
+                await self._tell(link, message, None)
+                return
+            outgoing = self._links.waits.wait(asker, f"{self._path}@{link.identity}")
+            try:
+                await self._tell(link, message, outgoing)
+            finally:
+                outgoing.end()
         except ProcessGone as gone:
             self._bury(message, gone)
             await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _tell(self, link: Link, message: Message[Any], outgoing: Outgoing | None) -> None:
+        await link.room()
+        if link.ended.is_set():
+            raise link.gone(self.path)
+        request = Request(message, self, current_task(), 0)
+        if outgoing is None:
+            number = link.tell(request, self._path, ())
+        else:
+            outgoing.update()
+            number = link.tell(request, self._path, outgoing.chain)
+            outgoing.sent(link, number)
+        await self._answer(link, number, request)
 
     def tell_nowait(self, message: Message[Any]) -> None:
         """See `Ref.tell_nowait`; it is the link that can be full."""
@@ -89,31 +126,15 @@ class RemoteRef(Ref):
             await wait_task_rescheduled(request.abandon)
         finally:
             link.forget(number)
-        if request.error is None:
-            reply, request.reply = request.reply, None
-            return reply
+        if request.error is not None:
+            self._raise(link, request)
+        reply, request.reply = request.reply, None
+        return reply
+
+    def _raise(self, link: Link, request: Request) -> NoReturn:
         error = request.take_error()
         link.counts.timeouts += isinstance(error, AskTimeout)
         raise error
-
-    @contextmanager
-    def _waiting(self, link: Link) -> Iterator[tuple[str, ...]]:
-        """Have it known who waits; the chain that goes along. Raises `AskCycle`."""
-        asker = None if current_actor.get() is None else blocked_actor()
-        if asker is None:
-            yield ()
-            return
-        waits = self._links.waits
-        far = waits.use(f"{self._path}@{link.identity}")
-        try:
-            check(asker, far)
-            asker.waits_for.append(far)
-            try:
-                yield waits.chain(asker)
-            finally:
-                asker.waits_for.remove(far)
-        finally:
-            waits.drop(far)
 
     def _bury(self, message: Message[Any], gone: ProcessGone) -> None:
         self._links.counts_of(self._process).dead_letters += 1

@@ -94,10 +94,13 @@ class Timer:
 
     def add(self, request: Request, deadline: float) -> None:
         """Fail ``request`` with `AskTimeout` at ``deadline``, if somebody still waits then."""
-        heapq.heappush(self._heap, (deadline, next(self._order), request))
+        heap = self._heap
+        while heap and heap[0][2].task is None:  # over: what is freed soon is used again soon
+            heapq.heappop(heap)
+        heapq.heappush(heap, (deadline, next(self._order), request))
         if deadline < self._armed:
             self._armed = self._scope.deadline = deadline
-        if len(self._heap) > self._prune_at:
+        if len(heap) > self._prune_at:
             self._prune()
 
     async def run(self) -> None:

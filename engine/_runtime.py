@@ -53,6 +53,11 @@ class Runtime:
         self.nursery: trio.Nursery | None = None
         """For tasks that are the system's own, and end with it."""
 
+    def waits_changed(self, cell: Cell) -> None:
+        """Others than before wait for ``cell``, which waits itself: other processes may need it."""
+        if self.links is not None:
+            self.links.waits.changed(cell)
+
     def tell(
         self,
         kind: Kind,

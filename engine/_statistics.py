@@ -91,6 +91,8 @@ class LinkStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Asks and tells for which there was no room on the link."""
     dead_letters: int
     """What was told while there was no link."""
+    unreadable: int
+    """Messages and replies of the peer of an unknown type, or with a wrong field; refused."""
     frames_sent: int
     frames_received: int
     bytes_sent: int

@@ -45,6 +45,14 @@ def blocked_actor() -> Waiter | None:
     return None if task is None else actor
 
 
+def reach(start: Waiter) -> list[Waiter]:
+    """``start``, and all for whom it waits, directly or through others."""
+    found = [start]
+    for one in found:  # which grows meanwhile
+        found.extend(following for following in one.waits_for if following not in found)
+    return found
+
+
 def check(waiter: Waiter, target: Waiter) -> None:
     """Raise `AskCycle` if ``target`` waits for ``waiter``, or is it."""
     chain = _find(target, waiter, ())

@@ -17,6 +17,7 @@ from sluice.engine import (
     Message,
     Ref,
     SupervisorSpec,
+    System,
     handler,
     open_system,
 )
@@ -93,6 +94,8 @@ class Stage:
         self.stop_takes: dict[str, float] = {}
         self.on_start: dict[str, Script] = {}
         self.state: dict[str, object] = {}
+        self.system: System
+        """The one that is open, where a test wants to know."""
 
     def take(self) -> list[str]:
         """The journal since the last call."""

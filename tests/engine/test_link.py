@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Literal
 
 import pytest
 import trio
@@ -14,32 +15,64 @@ from tests.engine.cast import Nap, Say, Stage, Watch
 from tests.engine.pair import MESSAGES, pair
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from sluice.engine import Link, LinkOptions, Links, Message, Protocol
+from sluice.engine import Link, LinkOptions, Links, MalformedReply, Message, Protocol
 from sluice.engine._frame import (
     HEADER,
     VERSION,
-    Ask,
     Beat,
+    Failure,
+    Frame,
     FrameError,
     FrameReader,
     Hello,
-    Reply,
-    Tell,
+    Taken,
     pack,
+    pack_ask,
+    pack_reply,
+    pack_tell,
     unpack,
 )
 from sluice.engine._options import is_silent
-from sluice.engine._protocol import encode
 
 HELLO = pack(Hello(VERSION, "host", 1))
 
 
+class Choose(Message[None], frozen=True):
+    colour: Literal["red", "green"]
+    fails: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fails:
+            raise LookupError("secret")
+
+
+class Frames:
+    """What comes from the link, frame by frame, after its hello."""
+
+    def __init__(self, peer: trio.abc.Stream) -> None:
+        self._peer = peer
+        self._reader = FrameReader(1 << 20)
+        self._bodies: list[bytes] = []
+
+    async def next(self) -> Frame:
+        """The next one that is no sign of life."""
+        while True:
+            while not self._bodies:
+                self._bodies += self._reader.feed(await self._peer.receive_some(65536))
+            frame = unpack(self._bodies.pop(0))
+            if not isinstance(frame, Hello | Beat):
+                return frame
+
+
 @asynccontextmanager
-async def alone(options: LinkOptions | None = None) -> AsyncIterator[tuple[Link, trio.abc.Stream]]:
+async def alone(
+    options: LinkOptions | None = None, stage: Stage | None = None
+) -> AsyncIterator[tuple[Link, trio.abc.Stream]]:
     """A worker's link, and the bare stream of a peer that the test plays."""
-    stage = Stage()
-    links = Links("worker", Protocol(MESSAGES), peers=["host"], options=options)
-    async with trio.open_nursery() as nursery, stage.open(stage.supervisor("b"), links=links):
+    stage = stage or Stage()
+    links = Links("worker", Protocol([*MESSAGES, Choose]), peers=["host"], options=options)
+    root = stage.supervisor("b")
+    async with trio.open_nursery() as nursery, stage.open(root, links=links) as stage.system:
         mine, peer = memory_stream_pair()
         link = Link(links, mine, "host")
         nursery.start_soon(link.run)
@@ -105,21 +138,13 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "too large": (HELLO + HEADER.pack(2**31), "a frame of 2147483648 bytes"),
     "garbage": (HELLO + HEADER.pack(3) + b"abc", "Expected `array`"),
     "an unknown kind": (HELLO + HEADER.pack(2) + b"\x91\x63", "Invalid value 99"),
-    "an unknown type": (
-        HELLO + pack(Tell(0, "b", "Watch", (), encode(Watch("x")))),
-        "no type of message 'Watch'; there are:",
-    ),
-    "a wrong field": (
-        HELLO + pack(Ask(1, "b", "Say", 1.0, (), encode({"text": 5}))),
-        "Expected `str`, got `int`",
-    ),
     "no time at all": (
-        HELLO + pack(Ask(1, "b", "Say", float("nan"), (), encode(Say("x")))),
+        HELLO + pack_ask(1, "b", "Say", float("nan"), (), Say("x")),
         "negative time",
     ),
-    "an answer to nothing": (HELLO + pack(Reply(7, encode("x"))), "never asked"),
+    "an answer to nothing": (HELLO + pack_reply(7, "x"), "never asked"),
     "a number twice": (
-        HELLO + 2 * pack(Ask(1, "b", "Nap", 9.0, (), encode(Nap(5)))),
+        HELLO + 2 * pack_ask(1, "b", "Nap", 9.0, (), Nap(5)),
         "a number that is in use",
     ),
     "bad text": (HELLO + HEADER.pack(6) + b"\x95\x05\x00\xa1\xff\xc0", "sent what is not allowed"),
@@ -134,6 +159,92 @@ async def test_what_is_not_allowed_ends_the_link_with_a_report(name: str) -> Non
         with trio.fail_after(1):
             await link.ended.wait()
         assert report in link.reason
+
+
+REFUSED: dict[str, tuple[str, object, str, str]] = {
+    "an unknown type": (
+        "Watch",
+        Watch("secret"),
+        "UnknownMessage",
+        "b: no type of message 'Watch' may cross the link; there are: Choose, Crash,",
+    ),
+    "a wrong field": (
+        "Say",
+        {"text": 5},
+        "MalformedMessage",
+        "b: Say is wrong: Expected `str`, got `int` - at `$.text`",
+    ),
+    "no message at all": ("Say", None, "MalformedMessage", "Expected `object`, got `None`"),
+    "a value that is none of those allowed": (
+        "Choose",
+        {"colour": "secret"},
+        "MalformedMessage",
+        "b: Choose is wrong: Invalid enum value - at `$.colour`",
+    ),
+    "what its own type does not take": (
+        "Choose",
+        {"colour": "red", "fails": True},
+        "MalformedMessage",
+        "b: Choose is wrong: its type raised LookupError",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(REFUSED))
+async def test_a_message_that_cannot_be_read_is_refused_to_who_sent_it(name: str) -> None:
+    kind, body, error, text = REFUSED[name]
+    async with alone() as (link, peer):
+        frames = Frames(peer)
+        await peer.send_all(HELLO + pack_ask(1, "b", kind, 9.0, (), body))
+        await peer.send_all(
+            pack_tell(2, "b", kind, (), body) + pack_tell(3, "b", "Nap", (), Nap(1))
+        )
+        for number in (1, 2):
+            failure = await frames.next()
+            assert isinstance(failure, Failure)
+            assert (failure.number, failure.kind, failure.path) == (number, error, "b")
+            assert text in failure.text
+            assert "secret" not in failure.text
+        assert await frames.next() == Taken(3)
+        assert link.counts.unreadable == 2
+        assert not link.ended.is_set()
+
+
+@pytest.mark.parametrize("name", list(REFUSED))
+async def test_what_is_told_and_cannot_be_read_is_a_dead_letter(name: str) -> None:
+    kind, body, _, text = REFUSED[name]
+    stage = Stage()
+    async with alone(stage=stage) as (link, peer):
+        await peer.send_all(HELLO + pack_tell(0, "b", kind, (), body))
+        await wait_all_tasks_blocked()
+        (letter,) = stage.system.dead_letters
+        assert (letter.path, letter.message_type) == ("b", "Unread")
+        assert text in letter.reason
+        assert "secret" not in repr(letter)
+        assert link.counts.unreadable == 1
+        assert not link.ended.is_set()
+
+
+async def test_a_reply_that_cannot_be_read_is_an_error_to_its_asker_only() -> None:
+    stage = Stage()
+    async with alone(stage=stage) as (link, peer), trio.open_nursery() as nursery:
+        await peer.send_all(HELLO)
+        await link.opened.wait()
+        link.links.route(link)
+        far = stage.system.ref("a@host")
+
+        async def ask() -> None:
+            text = "a@host: the reply to Say is wrong: Expected `str`, got `int`"
+            with pytest.raises(MalformedReply, match=text):
+                await far.ask(Say("x"))
+
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        await peer.send_all(pack_reply(1, 5))
+        await wait_all_tasks_blocked()
+        assert link.counts.unreadable == 1
+        assert not link.pending
+        assert not link.ended.is_set()
 
 
 async def test_a_link_survives_no_flood_of_garbage_and_hurts_nobody() -> None:
@@ -243,4 +354,4 @@ async def flood(peer: trio.abc.Stream, path: str) -> None:
     """Forty asks, or as many as are taken."""
     with suppress(trio.BrokenResourceError):
         for number in range(1, 41):
-            await peer.send_all(pack(Ask(number, path, "Nap", 99.0, (), encode(Nap(50)))))
+            await peer.send_all(pack_ask(number, path, "Nap", 99.0, (), Nap(50)))
