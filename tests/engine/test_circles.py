@@ -1,0 +1,83 @@
+"""Circles of asks through two processes: an error at once, whichever ask closes them, and where."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import permutations
+
+import pytest
+import trio
+from tests.engine.cast import Nap, Pass
+from tests.engine.pair import Pair, pair
+
+from sluice.engine import ActorCrashed, EngineError
+
+NAMES = "abcd"
+
+
+def placed(places: str) -> tuple[list[str], list[str], list[str]]:
+    """The actors of the host, those of the worker, and all addresses; ``places``: h or w each."""
+    names = NAMES[: len(places)]
+    here = [name for name, place in zip(names, places, strict=True) if place == "h"]
+    there = [name for name in names if name not in here]
+    return here, there, [f"{name}@{'host' if name in here else 'worker'}" for name in names]
+
+
+async def close_circle(both: Pair, addresses: list[str], times: tuple[int, ...]) -> list[str]:
+    """Each actor asks the next one, at its second; the errors of those who made them do so."""
+    errors: list[str] = []
+
+    async def begin(address: str, following: str, at: int) -> None:
+        system = both.host if address.endswith("@host") else both.worker
+        message = Pass((following,), "x", first_nap=at, timeout=600)
+        try:
+            await system.ref(address).ask(message, timeout=900)
+        except EngineError as error:
+            errors.append(str(error))
+
+    async with trio.open_nursery() as nursery:
+        for address, following, at in zip(
+            addresses, [*addresses[1:], addresses[0]], times, strict=True
+        ):
+            nursery.start_soon(begin, address, following, at)
+    return errors
+
+
+@pytest.mark.parametrize("places", ["hww", "hwh", "hhw", "hwhw", "hwwh", "hwww"])
+async def test_a_circle_is_an_error_at_once_in_whatever_order_it_is_made(places: str) -> None:
+    here, there, addresses = placed(places)
+    for times in permutations(range(1, len(places) + 1)):
+        async with pair(here, there) as both:
+            began = trio.current_time()
+            errors = await close_circle(both, addresses, times)
+            assert trio.current_time() - began == pytest.approx(len(places))
+            assert "AskCycle" in errors[0]
+            assert len(both.host_links.waits) == len(both.worker_links.waits) == 0
+
+
+@pytest.mark.parametrize("places", ["hw", "hww", "hwwh"])
+async def test_a_circle_of_asks_made_at_the_same_time_is_an_error_at_once(places: str) -> None:
+    here, there, addresses = placed(places)
+    async with pair(here, there) as both:
+        began = trio.current_time()
+        errors = await close_circle(both, addresses, (1,) * len(places))
+        assert trio.current_time() - began == pytest.approx(1)
+        assert "AskCycle" in errors[0]
+
+
+async def test_who_waits_no_more_is_in_no_circle() -> None:
+    async with pair(("a", "d"), ("b", "c")) as both:
+        host, worker = both.host, both.worker
+        async with trio.open_nursery() as nursery:
+            asks = partial(Pass, text="x")
+            nursery.start_soon(partial(host.ref("d").ask, asks(("a",), first_nap=10), timeout=60))
+            nursery.start_soon(partial(worker.ref("c").ask, asks(("d@host",)), timeout=60))
+            await trio.sleep(1)
+            with pytest.raises(ActorCrashed, match="AskTimeout"):  # b waits for c, and d, no more
+                await worker.ref("b").ask(asks(("c",), timeout=1))
+            nursery.start_soon(partial(worker.ref("b").ask, Nap(20), timeout=60))
+            await trio.sleep(1)
+            nursery.start_soon(partial(host.ref("a").ask, asks(("b@worker",)), timeout=60))
+            await trio.sleep(1)
+            assert len(both.host_links.waits) == 2  # c, which waits for d; and b, for which a waits
+        assert len(both.host_links.waits) == len(both.worker_links.waits) == 0
