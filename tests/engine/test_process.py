@@ -174,7 +174,8 @@ async def test_an_exit_code_is_told() -> None:
     async with world() as w:
         with pytest.raises(ProcessGone):
             await w.ref().ask(Exit(7))
-        await until(lambda: w.process().exits == 1)
+        await until(lambda: w.has_begun(2))
+        assert w.process().exits == 1
         assert w.process().last_exit == "exited with code 7"
 
 
@@ -337,6 +338,47 @@ async def test_the_first_goes_on_when_the_second_does_not_get_ready(tmp_path: Pa
                 await w.system.ref("w").ask(Replace(start_timeout=1), timeout=40)
         assert await w.pid() == first
         await until(lambda: w.process().exits == 2)
+
+
+async def test_failed_starts_leave_no_descriptor_and_no_child_behind(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    ways = [
+        ("exec " + " ".join([*WORKER, "fail"]), "exited with code 3", 30),
+        ("exit 4", "exited with code 4", 30),
+        ("exec sleep 60", "was not ready", 0.2),
+        (None, "could not be started", 30),
+    ]
+    write_program(program, "exec " + " ".join([*WORKER, "good"]))
+    async with world(argv=[str(program)]) as w:
+        first, before = await w.pid(), descriptors()
+        for text, why, timeout in ways + ways[1:]:
+            write_program(program, text)
+            with pytest.raises(StartFailed, match=why):
+                await w.system.ref("w").ask(Replace(start_timeout=timeout), timeout=40)
+        await until(lambda: w.process().exits == 5)
+        assert descriptors() == before
+        assert children() == [first]
+        assert await w.pid() == first
+    assert children() == []
+
+
+def write_program(path: Path, text: str | None) -> None:
+    """A shell's program; none, if ``text`` is None."""
+    path.unlink(missing_ok=True)
+    if text is not None:
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o700)
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def children() -> list[int]:
+    """The ids of all processes that this one started, zombies too."""
+    found = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
+    return sorted(int(pid) for pids in found for pid in pids)
 
 
 async def test_ending_the_system_ends_those_that_drain_as_well() -> None:
