@@ -176,7 +176,8 @@ class Link:
 
     def ask(self, request: Request, path: str, chain: tuple[str, ...]) -> int:
         """Send an ask; its number. Raises `MailboxFull`, `FrameTooLarge`, `TypeError`."""
-        self._check_room(request.addressee.path)
+        if self._is_full():
+            self._refuse(request.addressee.path)
         message = request.message
         number = self._number + 1
         kind, timeout = message.__class__.__name__, request.timeout
@@ -187,7 +188,8 @@ class Link:
 
     def tell(self, request: Request, path: str, chain: tuple[str, ...]) -> int:
         """Send a tell that is confirmed; its number. Raises as `ask`."""
-        self._check_room(request.addressee.path)
+        if self._is_full():
+            self._refuse(request.addressee.path)
         message = request.message
         number = self._number + 1
         self._put(number, pack_tell(number, path, type(message).__name__, chain, message), request)
@@ -238,10 +240,6 @@ class Link:
     def _is_full(self) -> bool:
         return len(self.pending) >= self.options.in_flight or self._out.is_full(self.options)
 
-    def _check_room(self, path: str) -> None:
-        if self._is_full():
-            self._refuse(path)
-
     def _refuse(self, path: str) -> None:
         self.counts.refused += 1
         raise MailboxFull(path, f"{path}: the link to {self.process} is full")
@@ -265,7 +263,7 @@ class Link:
         if out.closed:
             return
         frames, size = options.backlog + options.in_flight, 8 * options.backlog_bytes
-        if len(out) >= frames or out.size >= size:
+        if len(out.waiting) >= frames or out.size >= size:
             self.end(f"the peer does not read: {out.size} bytes wait for it")
             return
         out.push(data)

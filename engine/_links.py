@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from ._cell import find_ref
-from ._errors import ActorStopped, EngineError, ProcessGone, UnknownPath
+from ._errors import ActorStopped, EngineError, UnknownPath
 from ._events import Kind
 from ._far import FarWaits
 from ._link import Link
@@ -20,7 +19,7 @@ from ._options import Counts, LinkOptions
 from ._protocol import Protocol
 from ._ref import Ref
 from ._remote import RemoteRef
-from ._request import Request
+from ._request import Timer
 from ._statistics import LinkStatistics
 
 if TYPE_CHECKING:
@@ -71,9 +70,12 @@ class Links:
         self.options = options or LinkOptions()
         self.waits = FarWaits(f"{process}#{os.getpid()}")
         self._counts: dict[str, Counts] = {}
-        self._routes: dict[str, Link] = {}
+        self.routes: dict[str, Link] = {}
+        """The link to each process, while there is one."""
         self._launches: dict[str, Launches] = {}
         self._runtime: Runtime | None = None
+        self.timer: Timer | None = None
+        """The system's."""
         for peer in peers:
             self.add_peer(peer)
 
@@ -91,19 +93,12 @@ class Links:
     def route(self, link: Link) -> None:
         """From now on, references to ``link.process`` lead over ``link``."""
         if not link.ended.is_set():
-            self._routes[link.process] = link
+            self.routes[link.process] = link
 
     def lost(self, link: Link) -> None:
         """``link`` has ended."""
-        if self._routes.get(link.process) is link:
-            del self._routes[link.process]
-
-    def link_to(self, process: str, address: str) -> Link:
-        """The link to ``process``. Raises `ProcessGone`."""
-        link = self._routes.get(process)
-        if link is None:
-            raise ProcessGone(address, f"{address}: there is no link to {process}")
-        return link
+        if self.routes.get(link.process) is link:
+            del self.routes[link.process]
 
     def counts_of(self, process: str) -> Counts:
         """What all links to ``process`` did."""
@@ -114,7 +109,7 @@ class Links:
         return tuple(self._snapshot(process) for process in self._counts)
 
     def _snapshot(self, process: str) -> LinkStatistics:
-        counts, link = self._counts[process], self._routes.get(process)
+        counts, link = self._counts[process], self.routes.get(process)
         heard = None if link is None else trio.current_time() - link.last_heard
         values: dict[str, Any] = {name: getattr(counts, name) for name in Counts.__slots__}
         in_flight = 0 if link is None else len(link.pending)
@@ -139,11 +134,13 @@ class Links:
         if self._runtime is not None:
             raise EngineError("these links belong to another system that is open")
         self._runtime = runtime
+        self.timer = runtime.timer
         self.waits.cells = runtime.cells
 
     def unbind(self) -> None:
         """The system is over."""
         self._runtime = None
+        self.timer = None
         self.waits.cells = {}
 
     def ref(self, path: str) -> Ref:
@@ -178,11 +175,6 @@ class Links:
         """Tell the system's hook what happened to a process."""
         if self._runtime is not None:
             self._runtime.tell(kind, path, generation, detail=detail)
-
-    def deadline(self, request: Request) -> None:
-        """Have the system's timer end ``request`` in time."""
-        if request.timeout != inf and self._runtime is not None:
-            self._runtime.timer.add(request, trio.current_time() + request.timeout)
 
     def bury(self, path: str, message: Message[Any], reason: str) -> None:
         """Keep a message that nobody will handle."""

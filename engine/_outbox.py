@@ -22,19 +22,20 @@ class Outbox:
     __slots__ = (
         "_counts",
         "_more",
-        "_out",
         "_room",
         "_wire",
         "closed",
         "has_sent",
         "is_alone",
         "size",
+        "waiting",
     )
 
     def __init__(self, wire: Wire, counts: Counts) -> None:
         self._wire = wire
         self._counts = counts
-        self._out: list[bytes] = []
+        self.waiting: list[bytes] = []
+        """Frames that wait to be sent."""
         self.size = 0
         """Bytes that wait to be sent, what is being written included."""
         self.is_alone = False
@@ -45,9 +46,6 @@ class Outbox:
         self._more = trio.Event()
         self._room: trio.Event | None = None
         """There, if somebody waits for room."""
-
-    def __len__(self) -> int:
-        return len(self._out)
 
     def push(self, data: bytes) -> None:
         """Send ``data``, a frame."""
@@ -62,14 +60,14 @@ class Outbox:
                 if written == len(data):
                     return
                 data = data[written:]
-        if not self._out:
+        if not self.waiting:
             self._more.set()
-        self._out.append(data)
+        self.waiting.append(data)
         self.size += len(data)
 
     def is_full(self, options: LinkOptions) -> bool:
         """Whether as much waits as may."""
-        return len(self._out) >= options.backlog or self.size >= options.backlog_bytes
+        return len(self.waiting) >= options.backlog or self.size >= options.backlog_bytes
 
     async def wait_change(self) -> None:
         """Wait until there may be more room."""
@@ -86,12 +84,12 @@ class Outbox:
     def close(self) -> None:
         """Nothing more is sent."""
         self.closed = True
-        self._out.clear()
+        self.waiting.clear()
         self.changed()
 
     async def run(self) -> None:
         """Write what waits, until cancelled. Raises as `Wire.write`."""
-        out, counts = self._out, self._counts
+        out, counts = self.waiting, self._counts
         while True:
             if not out:
                 self._more = trio.Event()

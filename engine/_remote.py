@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import trio
 from trio.lowlevel import current_task, wait_task_rescheduled
 
-from ._errors import AskTimeout, ProcessGone, UnknownMessage
+from ._errors import ActorStopped, AskTimeout, ProcessGone, UnknownMessage
 from ._message import Message
 from ._ref import ASK_TIMEOUT, Ref
-from ._request import Request
+from ._request import Request, Timer
 from ._waits import Waiter, blocked_actor, current_actor
 
 if TYPE_CHECKING:
@@ -44,13 +45,17 @@ class RemoteRef(Ref):
 
     async def ask(self, message: Message[R], *, timeout: float = ASK_TIMEOUT) -> R:
         """See `Ref.ask`."""
+        timer = self._links.timer
+        if timer is None:
+            raise ActorStopped(self.path, f"{self.path}: the system that asks is not open")
         link = self._link(message)
         asker = None if current_actor.get() is None else blocked_actor()
         if asker is not None:
-            return await self._ask_as(asker, link, message, timeout)
+            return await self._ask_as(asker, timer, link, message, timeout)
         request = Request(message, self, current_task(), timeout)
         number = link.ask(request, self._path, ())
-        self._links.deadline(request)
+        if timeout != inf:
+            timer.add(request, trio.current_time() + timeout)
         try:
             await wait_task_rescheduled(request.abandon)
         finally:
@@ -62,14 +67,17 @@ class RemoteRef(Ref):
         request.reply = None  # the timer keeps the request for a while: not what may be large
         return answer
 
-    async def _ask_as(self, asker: Waiter, link: Link, message: Message[R], timeout: float) -> R:
+    async def _ask_as(
+        self, asker: Waiter, timer: Timer, link: Link, message: Message[R], timeout: float
+    ) -> R:
         """Ask as an actor that handles nothing else until the reply comes. Raises `AskCycle`."""
         outgoing = self._links.waits.wait(asker, f"{self._path}@{link.identity}")
         try:
             request = Request(message, self, current_task(), timeout)
             number = link.ask(request, self._path, outgoing.chain)
             outgoing.sent(link, number)
-            self._links.deadline(request)
+            if timeout != inf:
+                timer.add(request, trio.current_time() + timeout)
             reply: R = await self._answer(link, number, request)
         finally:
             outgoing.end()
@@ -119,7 +127,10 @@ class RemoteRef(Ref):
         if message.__class__ not in self._links.protocol:
             kind = type(message).__name__
             raise UnknownMessage(self.path, f"{self.path}: {kind} is not in the links' protocol")
-        return self._links.link_to(self._process, self.path)
+        link = self._links.routes.get(self._process)
+        if link is None:
+            raise ProcessGone(self.path, f"{self.path}: there is no link to {self._process}")
+        return link
 
     async def _answer(self, link: Link, number: int, request: Request) -> Any:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 
 import pytest
@@ -104,6 +105,16 @@ async def test_the_timer_forgets_asks_that_are_over() -> None:
         for _ in range(5000):
             await system.ref("a").ask(Say(""))
         assert system.statistics().pending_deadlines <= 1025
+
+
+async def test_the_timer_forgets_them_although_an_earlier_deadline_is_open() -> None:
+    stage = Stage()
+    async with stage.open(stage.supervisor("a", "b")) as system, trio.open_nursery() as nursery:
+        nursery.start_soon(partial(system.ref("b").ask, Nap(1), timeout=2))
+        await wait_all_tasks_blocked()
+        for _ in range(2000):
+            await system.ref("a").ask(Say(""))
+        assert 1 <= system.statistics().pending_deadlines <= 1025
 
 
 async def test_a_late_reply_is_dropped_and_counted() -> None:

@@ -331,6 +331,15 @@ async def test_tells_past_the_links_bound_are_refused() -> None:
         assert await ref.ask(Say("x")) == "b#1: x"
 
 
+async def test_an_ask_of_a_system_that_has_ended_is_an_error_and_not_without_a_deadline() -> None:
+    async with pair() as both:
+        ref = both.host.ref("b@worker")
+        both.host_links.unbind()
+        with pytest.raises(ActorStopped, match="b@worker: the system that asks is not open"):
+            await ref.ask(Say("x"))
+        both.host_links.bind(both.host._runtime)
+
+
 async def test_the_peers_asks_are_refused_when_no_system_is_open() -> None:
     async with pair() as both:
         both.worker_links.unbind()
