@@ -90,10 +90,10 @@ class Outgoing:
         self._number = number
 
     def update(self) -> None:
-        """Tell the far side of the chain, if it has changed."""
-        chain = self._waits.chain(self.asker)
-        if self._link is not None and chain != self.chain:
-            self.chain = chain
+        """Tell the far side of the chain, if it has changed since it was told."""
+        chain, before = self._waits.chain(self.asker), self.chain
+        self.chain = chain
+        if self._link is not None and chain != before:
             self._link.send(Waits(self._number, chain))
 
     def end(self) -> None:

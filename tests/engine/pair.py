@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from tests.engine.cast import (
     Stage,
     Watch,
 )
+from trio.testing import memory_stream_pair
 
 from sluice.engine import Link, LinkOptions, Links, LinkStatistics, Message, Protocol, System
 
@@ -38,10 +39,11 @@ class Pair:
     worker: System = field(init=False)
     host_link: Link = field(init=False)
     worker_link: Link = field(init=False)
+    streams: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]] = memory_stream_pair
 
     async def join(self) -> None:
         """Make a new link, and route both ways over it."""
-        here, there = trio.testing.memory_stream_pair()
+        here, there = self.streams()
         self.host_link = Link(self.host_links, here, "worker")
         self.worker_link = Link(self.worker_links, there, "host")
         for link in (self.host_link, self.worker_link):
@@ -61,6 +63,7 @@ async def pair(
     here: Iterable[str] = ("a",),
     there: Iterable[str] = ("b",),
     options: LinkOptions | None = None,
+    streams: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]] = memory_stream_pair,
     **far: Any,
 ) -> AsyncIterator[Pair]:
     """Both systems, with actors of these names; ``far`` is of the worker's."""
@@ -70,6 +73,7 @@ async def pair(
             nursery,
             Links("host", protocol, peers=["worker"], options=options),
             Links("worker", protocol, peers=["host"], options=options),
+            streams=streams,
         )
         root = both.stage.supervisor(*here)
         far_root = both.far_stage.supervisor(*there)
