@@ -100,6 +100,8 @@ class Outgoing:
         """It waits no more."""
         self._waits.outgoing.remove(self)
         self.asker.waits_for.remove(self._far)
+        if self._far.waits_for:
+            self._waits.changed(self._far)
         self._waits.drop(self._far)
 
 
@@ -166,6 +168,8 @@ class FarWaits:
             raise
         asker.waits_for.append(far)
         outgoing = Outgoing(self, asker, far)
+        if far.waits_for:
+            self.changed(far)
         self.outgoing.append(outgoing)
         return outgoing
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import permutations
 
 import pytest
 import trio
-from tests.engine.cast import Nap, Pass
-from tests.engine.pair import Pair, pair
+from tests.engine.cast import Nap, Pass, Stage
+from tests.engine.pair import MESSAGES, Pair, pair
+from trio.testing import memory_stream_pair
 
-from sluice.engine import ActorCrashed, EngineError
+from sluice.engine import ActorCrashed, EngineError, Link, Links, Protocol, System
 
 NAMES = "abcd"
 
@@ -23,12 +26,18 @@ def placed(places: str) -> tuple[list[str], list[str], list[str]]:
     return here, there, [f"{name}@{'host' if name in here else 'worker'}" for name in names]
 
 
-async def close_circle(both: Pair, addresses: list[str], times: tuple[int, ...]) -> list[str]:
+def systems_of(both: Pair) -> dict[str, System]:
+    return {"host": both.host, "worker": both.worker}
+
+
+async def close_circle(
+    systems: dict[str, System], addresses: list[str], times: tuple[int, ...]
+) -> list[str]:
     """Each actor asks the next one, at its second; the errors of those who made them do so."""
     errors: list[str] = []
 
     async def begin(address: str, following: str, at: int) -> None:
-        system = both.host if address.endswith("@host") else both.worker
+        system = systems[address.partition("@")[2]]
         message = Pass((following,), "x", first_nap=at, timeout=600)
         try:
             await system.ref(address).ask(message, timeout=900)
@@ -49,7 +58,7 @@ async def test_a_circle_is_an_error_at_once_in_whatever_order_it_is_made(places:
     for times in permutations(range(1, len(places) + 1)):
         async with pair(here, there) as both:
             began = trio.current_time()
-            errors = await close_circle(both, addresses, times)
+            errors = await close_circle(systems_of(both), addresses, times)
             assert trio.current_time() - began == pytest.approx(len(places))
             assert "AskCycle" in errors[0]
             assert len(both.host_links.waits) == len(both.worker_links.waits) == 0
@@ -60,9 +69,44 @@ async def test_a_circle_of_asks_made_at_the_same_time_is_an_error_at_once(places
     here, there, addresses = placed(places)
     async with pair(here, there) as both:
         began = trio.current_time()
-        errors = await close_circle(both, addresses, (1,) * len(places))
+        errors = await close_circle(systems_of(both), addresses, (1,) * len(places))
         assert trio.current_time() - began == pytest.approx(1)
         assert "AskCycle" in errors[0]
+
+
+@asynccontextmanager
+async def three(actors: dict[str, str]) -> AsyncIterator[dict[str, System]]:
+    """A host and two workers, which have links to the host only; ``actors`` says who is where."""
+    names = ["host", "left", "right"]
+    made = {name: Links(name, Protocol(MESSAGES), peers={*names} - {name}) for name in names}
+    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        systems: dict[str, System] = {}
+        for name in names:
+            stage = Stage()
+            root = stage.supervisor(*[actor for actor, place in actors.items() if place == name])
+            opened = stage.open(root, links=made[name])
+            systems[name] = await stack.enter_async_context(opened)
+        for worker in names[1:]:
+            here, there = memory_stream_pair()
+            ends = [Link(made["host"], here, worker), Link(made[worker], there, "host")]
+            for link in ends:
+                nursery.start_soon(link.run)
+            for link in ends:
+                await link.opened.wait()
+                link.links.route(link)
+        yield systems
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_circle_through_three_processes_is_an_error_at_once() -> None:
+    actors = {"a": "left", "b": "host", "c": "right", "d": "host"}
+    addresses = [f"{actor}@{place}" for actor, place in actors.items()]
+    for times in permutations(range(1, 5)):
+        async with three(actors) as systems:
+            began = trio.current_time()
+            errors = await close_circle(systems, addresses, times)
+            assert trio.current_time() - began == pytest.approx(4)
+            assert "AskCycle" in errors[0]
 
 
 async def test_who_waits_no_more_is_in_no_circle() -> None:
