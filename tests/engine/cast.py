@@ -52,6 +52,13 @@ class Pass(Message[str], frozen=True):
     timeout: float = 60.0
 
 
+class Tell(Message[str], frozen=True):
+    """Tell the actor at ``path`` to say ``text``."""
+
+    path: str
+    text: str
+
+
 class PassInTasks(Message[str], frozen=True):
     """The same, but from a task that the handler waits for."""
 
@@ -178,6 +185,11 @@ class Player(Actor):
         first, *rest = message.through
         following = Pass(tuple(rest), message.text, timeout=message.timeout)
         return await self.context.ref(first).ask(following, timeout=message.timeout)
+
+    @handler
+    async def tell(self, message: Tell) -> str:
+        await self.context.ref(message.path).tell(Say(message.text))
+        return "told"
 
     @handler
     async def pass_in_tasks(self, message: PassInTasks) -> str:

@@ -16,13 +16,14 @@ from tests.engine.cast import (
     Refuse,
     Say,
     Stage,
+    Tell,
     Watch,
 )
 from trio.testing import memory_stream_pair
 
 from sluice.engine import Link, LinkOptions, Links, LinkStatistics, Message, Protocol, System
 
-MESSAGES: list[type[Message[Any]]] = [Say, Crash, Nap, Pass, PassInTasks, Refuse]
+MESSAGES: list[type[Message[Any]]] = [Say, Crash, Nap, Pass, PassInTasks, Refuse, Tell]
 NOT_REGISTERED = Watch
 
 

@@ -9,11 +9,11 @@ from itertools import permutations
 
 import pytest
 import trio
-from tests.engine.cast import Nap, Pass, Stage
+from tests.engine.cast import Nap, Pass, Say, Stage, Tell
 from tests.engine.pair import MESSAGES, Pair, pair
 from trio.testing import memory_stream_pair
 
-from sluice.engine import ActorCrashed, EngineError, Link, Links, Protocol, System
+from sluice.engine import ActorCrashed, EngineError, Link, Links, Mailbox, Protocol, System
 
 NAMES = "abcd"
 
@@ -124,4 +124,22 @@ async def test_who_waits_no_more_is_in_no_circle() -> None:
             nursery.start_soon(partial(host.ref("a").ask, asks(("b@worker",)), timeout=60))
             await trio.sleep(1)
             assert len(both.host_links.waits) == 2  # c, which waits for d; and b, for which a waits
+        assert len(both.host_links.waits) == len(both.worker_links.waits) == 0
+
+
+async def test_waiting_for_room_over_a_link_is_waiting_too() -> None:
+    async with pair(mailbox=Mailbox(1)) as both:
+        host, worker = both.host, both.worker
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            circle = Pass(("a@host",), "x", first_nap=2)
+            worker.ref("b").tell_nowait(circle)
+            await trio.sleep(1)
+            worker.ref("b").tell_nowait(Say("fills"))
+            nursery.start_soon(partial(host.ref("a").ask, Tell("b@worker", "waits"), timeout=60))
+        assert trio.current_time() - began == pytest.approx(2)
+        assert "AskCycle" in worker.crash_reports[0].reason
+        await worker.ref("b").ask(Nap(0))
+        said = [line for line in both.far_stage.journal if "said" in line]
+        assert said == ["b said fills", "b said waits"]
         assert len(both.host_links.waits) == len(both.worker_links.waits) == 0

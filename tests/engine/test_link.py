@@ -5,20 +5,30 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.cast import Nap, Say, Stage, Watch
+from tests.engine.cast import Nap, Pass, Say, Stage, Watch
 from tests.engine.pair import MESSAGES, pair
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from sluice.engine import Link, LinkOptions, Links, MalformedReply, Message, Protocol
+from sluice.engine import (
+    Link,
+    LinkOptions,
+    Links,
+    Mailbox,
+    MalformedReply,
+    Message,
+    Protocol,
+    SupervisorSpec,
+)
 from sluice.engine._frame import (
     HEADER,
     VERSION,
+    Ask,
     Beat,
     Failure,
     Frame,
@@ -26,6 +36,7 @@ from sluice.engine._frame import (
     FrameReader,
     Hello,
     Taken,
+    Waits,
     pack,
     pack_ask,
     pack_reply,
@@ -66,12 +77,12 @@ class Frames:
 
 @asynccontextmanager
 async def alone(
-    options: LinkOptions | None = None, stage: Stage | None = None
+    options: LinkOptions | None = None, stage: Stage | None = None, **child: Any
 ) -> AsyncIterator[tuple[Link, trio.abc.Stream]]:
     """A worker's link, and the bare stream of a peer that the test plays."""
     stage = stage or Stage()
     links = Links("worker", Protocol([*MESSAGES, Choose]), peers=["host"], options=options)
-    root = stage.supervisor("b")
+    root = SupervisorSpec("root", [stage.child("b", **child)])
     async with trio.open_nursery() as nursery, stage.open(root, links=links) as stage.system:
         mine, peer = memory_stream_pair()
         link = Link(links, mine, "host")
@@ -244,6 +255,37 @@ async def test_a_reply_that_cannot_be_read_is_an_error_to_its_asker_only() -> No
         await wait_all_tasks_blocked()
         assert link.counts.unreadable == 1
         assert not link.pending
+        assert not link.ended.is_set()
+
+
+async def test_a_circle_that_the_peer_tells_of_later_is_refused_to_who_waits() -> None:
+    stage = Stage()
+    async with alone(stage=stage, mailbox=Mailbox(2)) as (link, peer):
+        frames, begun = Frames(peer), Pass(("y@host",), "x")
+        await peer.send_all(HELLO + pack_tell(0, "b", "Pass", (), begun))
+        await link.opened.wait()
+        link.links.route(link)
+        asked = await frames.next()
+        assert isinstance(asked, Ask)
+        assert asked.path == "y"
+        x, y, say = ("x@host#1",), ("x@host#1", "y@host#1"), Say("")
+        await peer.send_all(pack_ask(1, "b", "Say", 9.0, x, say) + pack_tell(2, "b", "Say", x, say))
+        told = await frames.next()
+        assert isinstance(told, Waits)
+        assert told.chain[1:] == x
+        assert await frames.next() == Taken(2)
+        await peer.send_all(pack_tell(3, "b", "Say", x, say))
+        await wait_all_tasks_blocked()
+        await peer.send_all(b"".join(pack(Waits(n, y)) for n in (1, 3, 77)))
+        failed: list[int] = []
+        while len(failed) < 2:
+            frame = await frames.next()
+            if isinstance(frame, Failure):
+                failed.append(frame.number)
+                assert frame.kind == "AskCycle"
+                assert "b -> y@host#1" in frame.text
+        assert failed == [1, 3]
+        assert len(link.links.waits) == 1  # y, for which b waits
         assert not link.ended.is_set()
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import trio
-from tests.engine.cast import Crash, Nap, Pass, PassInTasks, Refuse, Say
+from tests.engine.cast import Crash, Nap, Pass, PassInTasks, Refuse, Say, Tell
 from tests.engine.pair import NOT_REGISTERED, pair
 from trio.testing import wait_all_tasks_blocked
 
@@ -213,6 +213,22 @@ async def test_without_a_link_asks_fail_at_once_and_tells_are_dead_letters() -> 
         assert [letter.path for letter in both.host.dead_letters] == ["b@worker"] * 2
         assert both.facts().dead_letters == 2
         assert not both.facts().is_up
+
+
+async def test_a_handler_tells_over_a_link_and_goes_on_without_one() -> None:
+    async with pair(("a",), ("b", "c")) as both:
+        a = both.host.ref("a")
+        assert await a.ask(Tell("b@worker", "x")) == "told"
+        assert "b said x" in both.far_stage.journal
+        with pytest.raises(ActorCrashed, match="UnknownPath: 'nobody' does not exist"):
+            await a.ask(Tell("nobody@worker", "x"))
+        both.host.ref("nobody@worker").tell_nowait(Say("x"))
+        await wait_all_tasks_blocked()
+        assert [letter.path for letter in both.worker.dead_letters] == ["nobody"]
+        both.host_link.end("test")
+        assert await a.ask(Tell("b@worker", "y")) == "told"
+        assert [letter.path for letter in both.host.dead_letters] == ["b@worker"]
+        assert len(both.host_links.waits) == 0
 
 
 async def test_an_address_outlives_the_process_behind_it() -> None:
