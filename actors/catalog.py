@@ -288,7 +288,7 @@ CATALOG: dict[str, Metric] = _names(
         Metric(
             name="sse_errors_total",
             kind="counter",
-            help="Failures that a client saw",
+            help="Failures that a client saw; cache_error: faults of the store, which none sees",
             unit="errors",
             domain="Error Tracking",
             stage="any",
@@ -533,7 +533,7 @@ EXTENDED: dict[str, Metric] = _names(
         Metric(
             name="sluice_store_state",
             kind="gauge",
-            help="The store: 0 used, 1 passed by",
+            help="The store: 0 used, 1 passed by or full, in part or in whole",
             unit="state",
             domain="Service Runtime",
             stage="any",

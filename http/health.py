@@ -137,7 +137,7 @@ def _impaired(snapshot: Snapshot) -> list[str]:
         if state != "ok"
     ]
     if snapshot.store_trouble is not None:
-        reasons.append(f"The store is passed by: {snapshot.store_trouble}.")
+        reasons.append(f"The store is {snapshot.store_trouble}.")
     slots, load = snapshot.slots, snapshot.load
     if slots is None:
         reasons.append("The actor connections does not answer.")

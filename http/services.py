@@ -50,7 +50,10 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     providers: Callable[[], dict[str, ProviderState]]
     """Every configured provider, as it is now. Synchronous."""
     store_trouble: Callable[[], str | None] | None = None
-    """Why the store is passed by; None while it is not. Synchronous. No function: no store."""
+    """What the store is, such as ``passed by: ...``; None while nothing is the matter. Synchronous.
+
+    No function: no store.
+    """
     report: Callable[[RequestReport], None]
     """Told of each request to a streaming route, once: to log it and to count it."""
     log_small: Callable[[RequestReport], None]

@@ -60,7 +60,7 @@ from sluice.ops.place import (
     worker_name,
 )
 from sluice.ops.store import store_children, store_of, store_sampler
-from sluice.ops.worker import FORCE, GRACE, VERSION, address_of, log_event
+from sluice.ops.worker import FORCE, GRACE, VERSION, address_of, log_event, store_line
 
 _ENDED = frozenset({"process_exited", "process_killed"})
 
@@ -89,7 +89,11 @@ class Host:
     def tree(self) -> SupervisorSpec:
         """What runs in this process, and its workers."""
         whole, own, outbox = Whole(self.tally), Tally(self.tally.known), Outbox()
-        samplers = (sample_process, engine_sampler(self.actors), store_sampler(self.store))
+        samplers = (
+            sample_process,
+            engine_sampler(self.actors),
+            store_sampler(self.store, serving=False),
+        )
         returns = Returns()
         return SupervisorSpec(
             "root",
@@ -147,7 +151,7 @@ class Host:
 
     def _on_store(self, change: Change) -> None:
         """The workers tell their own; this is the host's."""
-        self.log.info("store", state=change.state, server=change.server, reason=change.reason)
+        store_line(self.log, change, ending=self.state == "draining")
 
     def close(self) -> None:
         """Let go of what the workers were given."""

@@ -72,8 +72,11 @@ def store_children(config: Config, client: StoreClient | None) -> list[Superviso
     return [SupervisorSpec("store", [child], intensity=1000, period=1.0)]
 
 
-def store_sampler(client: StoreClient | None) -> Sampler:
-    """Reads what the client counted, before each rendering."""
+def store_sampler(client: StoreClient | None, *, serving: bool = True) -> Sampler:
+    """Reads what the client counted, before each rendering.
+
+    ``serving``: requests use this client, so that its faults are errors of theirs.
+    """
     seen = Counts()
 
     def sample(tally: Tally) -> None:
@@ -83,8 +86,9 @@ def store_sampler(client: StoreClient | None) -> Sampler:
         counts = statistics.counts
         for outcome, total in counts.outcomes().items():
             tally.raise_to("sluice_store_operations_total", (outcome,), total)
-        connects = sum(server.connects for server in statistics.servers)
-        tally.raise_to("sluice_store_connects_total", (), connects)
+        tally.raise_to("sluice_store_connects_total", (), counts.connects)
+        if serving:
+            tally.raise_to("sse_errors_total", ("cache_error", "cache_lookup"), counts.faults)
         tally.apply([("sluice_store_state", (), 0 if statistics.usable else 1)])
         histogram = tally.series["sluice_store_latency_seconds"]
         if isinstance(histogram, Histogram):

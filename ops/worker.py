@@ -119,13 +119,8 @@ class Worker:
         self.log.error("internal error", exc_info=fault)
 
     def on_store(self, change: Change) -> None:
-        """One line when the store is passed by, and one when it is used again."""
-        passed_by = change.state == "passed_by" and self.state != "draining"
-        getattr(self.log, "warning" if passed_by else "info")(
-            "store passed by" if change.state == "passed_by" else "store usable",
-            server=change.server,
-            reason=change.reason,
-        )
+        """One line when the store is passed by or full, and one when it is used again."""
+        store_line(self.log, change, ending=self.state == "draining")
 
     def on_event(self, event: Event) -> None:
         """What happens to actors is told, and logged; a crash with its report."""
@@ -229,6 +224,14 @@ class Worker:
             return "degraded"
         state = self.system.inspect(f"providers/{name}").state
         return "ok" if state == "running" else "down" if state == "stopped" else "degraded"
+
+
+def store_line(log: structlog.typing.FilteringBoundLogger, change: Change, *, ending: bool) -> None:
+    """One line for what became of the store; ``ending``: nothing else is expected of it."""
+    grave = change.state != "usable" and not ending
+    getattr(log, "warning" if grave else "info")(
+        f"store {change.state.replace('_', ' ')}", server=change.server, reason=change.reason
+    )
 
 
 def log_event(log: structlog.typing.FilteringBoundLogger, event: Event) -> None:

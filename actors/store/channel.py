@@ -1,32 +1,39 @@
 """The way to one server: a link while there is one, and the search for a new one while not.
 
 Nobody who asks waits for a connection. Without a link the server is passed by: `submit` fails at
-once, and a task of the channel's own probes until a connection works again.
+once, and a task of the channel's own probes until a connection works again. With one, it is
+probed every `PULSE` seconds: so a server that nobody uses just now is known to be there or not,
+and one that is full to have room again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Literal, NoReturn
+from typing import Final, Literal, NoReturn
 
 import msgspec
 import trio
 
-from .ask import Entry
+from .ask import Ask, Entry
 from .circuit import Circuit, State
-from .dial import Dial
-from .errors import LinkFailed, StoreUnavailable
+from .counts import Counts
+from .dial import WRITE, Dial
+from .errors import LinkFailed, StoreRefused, StoreUnavailable
 from .link import Link, Redirect
+from .replies import FULL
+
+PULSE: Final = 1.0
+"""Seconds between probes of a server that is used, and how long each of them is waited for."""
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A server is passed by from now on, or used again."""
+    """A server is passed by from now on, takes no writes, or is used again for everything."""
 
     server: str
-    state: Literal["usable", "passed_by"]
+    state: Literal["usable", "full", "passed_by"]
     reason: str
-    """Why it is passed by, or was."""
+    """Why it is not usable, or was not."""
 
 
 class ChannelStatistics(msgspec.Struct, frozen=True):
@@ -49,13 +56,16 @@ class Channel:
         dial: Dial,
         *,
         chance: Random,
+        counts: Counts,
         on_change: Callable[[Change], None],
         redirect: Redirect | None = None,
     ) -> None:
         self.server = server
+        self.probe = WRITE
         self.circuit = Circuit(chance)
         self.connects = 0
         self._dial = dial
+        self._counts = counts
         self._redirect = redirect
         self._on_change = on_change
         self._link: Link | None = None
@@ -93,15 +103,35 @@ class Channel:
             self._nudged = trio.Event()
 
     async def _use(self, stream: trio.abc.Stream) -> None:
-        link = Link(stream, self.lost, self._redirect)
+        link = Link(stream, self.lost, self._redirect, self.filled)
         self._link = link
         self._usable.set()
         self.connects += 1
+        self._counts.connects += 1
         self.found()
         try:
-            await link.run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._feel_pulse, link)
+                await link.run()
+                nursery.cancel_scope.cancel()
         finally:
             self._without_link()
+
+    async def _feel_pulse(self, link: Link) -> NoReturn:
+        while True:
+            await trio.sleep(PULSE)
+            ask = Ask(1)
+            try:
+                link.submit(Entry(ask, 0, self.probe, trio.current_time() + PULSE))
+            except StoreUnavailable:
+                continue  # it has failed, or has so much to do that it is seen to live or not
+            try:
+                await ask.wait()
+            except StoreUnavailable as problem:
+                if not (isinstance(problem, StoreRefused) and problem.code in FULL):
+                    link.fail(str(problem))
+            else:
+                self.found()
 
     def _without_link(self) -> None:
         self._link = None
@@ -113,10 +143,16 @@ class Channel:
         if self.circuit.recovered(trio.current_time()):
             self._on_change(Change(self.server, "usable", self.circuit.reason))
 
+    def filled(self, reason: str) -> None:
+        """The server takes no writes."""
+        if self.circuit.filled(reason):
+            self._on_change(Change(self.server, "full", reason))
+
     def lost(self, reason: str) -> None:
         """The server is to be passed by."""
         self._without_link()
         if self.circuit.failed(trio.current_time(), reason):
+            self._counts.faults += 1
             self._on_change(Change(self.server, "passed_by", reason))
 
     def statistics(self) -> ChannelStatistics:

@@ -3,7 +3,10 @@
 ::
 
     starting ──recovered──> usable ──failed──> passed_by ──recovered──> usable
-        └──────── failed for STARTING seconds ───┘
+        │                   │   ^                  ^
+        │            filled v   │ recovered        │
+        │                   full ─────failed───────┤
+        └──────── failed for STARTING seconds ─────┘
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from typing import Final, Literal
 
 from sluice.engine import Backoff
 
-State = Literal["starting", "usable", "passed_by"]
+State = Literal["starting", "usable", "full", "passed_by"]
+"""``full``: it takes no writes, and is used for the rest."""
 
 PROBES: Final = Backoff(first=0.0, base=0.05, factor=2.0, limit=2.0, jitter=0.3, healthy=10.0)
 """Seconds between probes: a store that restarts is found soon, one that is gone costs little."""
@@ -41,18 +45,26 @@ class Circuit:
     def recovered(self, now: float) -> bool:
         """A probe succeeded. Returns whether that is news."""
         changed = self.state != "usable"
+        if self.state != "full":
+            self._since = now
         self.state = "usable"
-        self._since = now
+        return changed
+
+    def filled(self, reason: str) -> bool:
+        """It answered that it takes no writes. Returns whether that is news."""
+        changed = self.state == "usable"
+        if changed:
+            self.state = "full"
+            self.reason = reason
         return changed
 
     def failed(self, now: float, reason: str) -> bool:
         """An operation or a probe failed. Returns whether that is news."""
         if self._sought_since is None:
             self._sought_since = now
-        changed = self.state == "usable" or (
-            self.state == "starting" and now - self._sought_since >= STARTING
-        )
-        if self.state == "usable" and now - self._since >= self._backoff.healthy:
+        used = self.state in {"usable", "full"}
+        changed = used or (self.state == "starting" and now - self._sought_since >= STARTING)
+        if used and now - self._since >= self._backoff.healthy:
             self._row = 0
         if changed:
             self.state = "passed_by"

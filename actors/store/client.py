@@ -33,6 +33,9 @@ class Network(Protocol):
     def channel_for(self, op: Op) -> Channel:
         """Raises `StoreUnavailable` if nobody is known to have its key."""
 
+    def gap(self) -> str | None:
+        """What is missing beside what the channels know of; None if nothing is."""
+
     async def serve(self) -> None:
         """Keep up the connections, for ever."""
 
@@ -56,16 +59,17 @@ class StoreClient:
 
     Args:
         settings: of the store.
-        network: its servers; `networks.network` makes them.
+        network: its servers; `networks.open_client` makes them.
+        counts: what their channels count in as well.
     """
 
-    def __init__(self, settings: StoreSettings, network: Network) -> None:
-        self.counts = Counts()
+    def __init__(self, settings: StoreSettings, network: Network, counts: Counts) -> None:
+        self.counts = counts
         self._settings = settings
         self._network = network
 
     def __repr__(self) -> str:
-        return f"<StoreClient {'usable' if self.trouble() is None else 'passed by'}>"
+        return f"<StoreClient {self.trouble() or 'usable'}>"
 
     async def serve(self) -> None:
         """Keep up the connections, for ever."""
@@ -147,11 +151,17 @@ class StoreClient:
             channel.nudge()
 
     def trouble(self) -> str | None:
-        """Why the store, or a part of it, is passed by; None if it is not."""
+        """What is the matter with the store or a part of it, such as ``passed by: ...``, or None.
+
+        It reads on from "The store is".
+        """
         for channel in self._network.channels():
-            if channel.circuit.state != "usable":
-                return f"{channel.server}: {channel.circuit.reason}"
-        return None
+            circuit = channel.circuit
+            if circuit.state != "usable":
+                what = "full and takes no writes" if circuit.state == "full" else "passed by"
+                return f"{what}: {channel.server}: {circuit.reason}"
+        gap = self._network.gap()
+        return None if gap is None else f"passed by in part: {gap}"
 
     async def usable(self, seconds: float) -> bool:
         """Wait for every known server to be usable, ``seconds`` at most; whether they are."""

@@ -17,12 +17,13 @@ from redis.crc import key_slot
 from .address import ClusterAddress, Node, ServerAddress
 from .ask import Entry
 from .channel import Channel
-from .dial import PING, dial
+from .dial import PING, dial, write_probe
 from .discovery import owners_of
 from .errors import LinkFailed, StoreUnavailable
+from .keys import PREFIX
 from .link import shorten
 from .operation import Op
-from .replies import Reply
+from .replies import FULL, Reply
 from .settings import StoreSettings
 
 LOOK: Final = 10.0
@@ -30,6 +31,11 @@ LOOK: Final = 10.0
 PAUSE: Final = 0.2
 """Seconds between looks at the least."""
 MOST_REDIRECTS: Final = 3
+SLOTS: Final = 16384
+MOST_TRIES: Final = 1000
+"""Keys looked at for one that is a given node's: some milliseconds; more only for a tiny share."""
+_ELSEWHERE: Final = frozenset({"MOVED", "ASK"})
+"""Answers to a probe by a node that is well, and has given the probe's key away just now."""
 
 
 class Cluster:
@@ -46,7 +52,7 @@ class Cluster:
         self._settings = settings
         self._tls = tls
         self._make = make
-        self._whole = make(str(address), partial(self._dial, address.nodes[0]))
+        self._whole = make(str(address), partial(self._dial, address.nodes[0], PING))
         """Stands for the cluster until its nodes are known; it is never served."""
         self._owners: dict[int, Node] = {}
         self._channels: dict[Node, Channel] = {}
@@ -73,7 +79,13 @@ class Cluster:
         node = next(iter(self._channels), None) if slot is None else self._owners.get(slot)
         if node is None:
             raise LinkFailed("no node of the cluster is known for this")
-        return await self._dial(node)
+        return await self._dial(node, PING)
+
+    def gap(self) -> str | None:
+        """Keys that no node has."""
+        missing = SLOTS - len(self._owners)
+        known = bool(self._channels)
+        return f"{missing} slots of the {self._address} have no node" if known and missing else None
 
     async def serve(self) -> NoReturn:
         """Look at the cluster again and again, and keep up a channel to each master."""
@@ -97,23 +109,34 @@ class Cluster:
     def _adopt(self, owners: dict[int, Node], nursery: trio.Nursery) -> None:
         self._owners = owners
         masters = set(owners.values())
+        probes = _probes(owners)
         for node in masters - set(self._channels):
-            channel = self._make(str(node), partial(self._dial, node), redirect=self._redirect)
+            channel = self._make(
+                str(node), partial(self._dial_probing, node), redirect=self._redirect
+            )
             self._channels[node] = channel
             self._scopes[node] = trio.CancelScope()
+            channel.probe = probes[node]
             nursery.start_soon(self._serve, channel, self._scopes[node])
         for node in set(self._channels) - masters:
             self._channels.pop(node)
             self._scopes.pop(node).cancel()
+        for node, channel in self._channels.items():
+            channel.probe = probes[node]
 
     @staticmethod
     async def _serve(channel: Channel, scope: trio.CancelScope) -> None:
         with scope:
             await channel.serve()
 
-    async def _dial(self, node: Node) -> trio.abc.Stream:
+    async def _dial_probing(self, node: Node) -> trio.abc.Stream:
+        """One that only works if the node can serve: a cluster that is down answers a ping."""
+        channel = self._channels.get(node)
+        return await self._dial(node, PING if channel is None else channel.probe)
+
+    async def _dial(self, node: Node, probe: Op) -> trio.abc.Stream:
         address = ServerAddress(node)
-        return await dial(address, self._settings, self._tls, PING)
+        return await dial(address, self._settings, self._tls, probe, FULL | _ELSEWHERE)
 
     def _redirect(self, entry: Entry, reply: Reply) -> bool:
         code = reply.code
@@ -135,6 +158,19 @@ class Cluster:
         if channel is None or entry.redirects > MOST_REDIRECTS:
             raise StoreUnavailable(f"the store answered {shorten(said)}")
         channel.submit(entry, asking=words[0] == "ASK")
+
+
+def _probes(owners: dict[int, Node]) -> dict[Node, Op]:
+    """For each node, a probe with a key that is the node's."""
+    wanted, found = set(owners.values()), dict[Node, Op]()
+    for number in range(MOST_TRIES):
+        key = f"{PREFIX}probe:{number}"
+        node = owners.get(_slot(key))
+        if node is not None and node not in found:
+            found[node] = write_probe(key)
+            if len(found) == len(wanted):
+                break
+    return {node: found.get(node, PING) for node in wanted}
 
 
 def _slot(key: str | bytes) -> int:

@@ -21,6 +21,10 @@ class Counts(msgspec.Struct):
     refused: int = 0
     lost: int = 0
     passed_by: int = 0
+    faults: int = 0
+    """Times that a server was found to be of no use, however many operations that has cost."""
+    connects: int = 0
+    """Connections that worked."""
     buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     """Asks that were answered, by how long that took."""
     seconds: float = 0.0

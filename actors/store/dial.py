@@ -24,8 +24,18 @@ Dial: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 """Opens a connection that works. Raises `LinkFailed`; has a bound of its own."""
 
 PING: Final = command("PING")
-WRITE: Final = command("SET", PREFIX + "probe", "", "PX", 1000)
-"""A probe that only a server succeeds at which takes writes and serves every key."""
+
+
+def write_probe(key: str = PREFIX + "probe") -> Op:
+    """Only a server succeeds at it that takes writes and has ``key``; it writes nothing.
+
+    ``XX``: only if it is there already, which it never is. So nothing goes into the server's
+    append-only file or to its replicas, however often it is asked.
+    """
+    return command("SET", key, "", "XX")
+
+
+WRITE: Final = write_probe()
 
 
 async def dial(
@@ -33,8 +43,11 @@ async def dial(
     settings: StoreSettings,
     tls: ssl.SSLContext | None,
     probe: Op = WRITE,
+    allowed: frozenset[str] = FULL,
 ) -> trio.abc.Stream:
     """An open connection: verified, logged in, at its database, and ``probe`` answered.
+
+    ``allowed``: errors that are an answer to the probe as good as any other.
 
     The probe has ``settings.timeout``, as an operation would; all else ``connect_timeout``.
     Raises `LinkFailed`.
@@ -48,7 +61,7 @@ async def dial(
         raise LinkFailed(f"no connection to {address}: {told(problem)}") from problem
     try:
         await _greet(stream, settings.connect_timeout, _greetings(address, settings))
-        await _greet(stream, settings.timeout, [probe], allowed=FULL)
+        await _greet(stream, settings.timeout, [probe], allowed)
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise

@@ -17,7 +17,7 @@ import trio
 
 from .ask import Ask, Entry
 from .errors import LinkFailed, StoreRefused, StoreUnavailable
-from .replies import LET_BY, NOTHING, Reply, new_reader
+from .replies import FULL, LET_BY, NOTHING, Reply, new_reader
 
 MOST_WAITING: Final = 10_000
 """Operations on their way at a time."""
@@ -31,17 +31,22 @@ Redirect = Callable[[Entry, Reply], bool]
 
 
 class Link:
-    """An open connection. ``run`` it in a task; `submit` may be called while it runs."""
+    """An open connection. ``run`` it in a task; `submit` may be called while it runs.
+
+    ``on_full`` is told each time that the server answers that it takes no writes.
+    """
 
     def __init__(
         self,
         stream: trio.abc.Stream,
         on_failed: Callable[[str], None],
         redirect: Redirect | None = None,
+        on_full: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._stream = stream
         self._on_failed = on_failed
         self._redirect = redirect
+        self._on_full = on_full
         self._entries: deque[Entry] = deque()
         self._outbox: list[bytes] = []
         self._bytes = 0
@@ -159,6 +164,8 @@ class Link:
             raise LinkFailed(f"the store answered {shorten(reply)}")
         else:
             entry.ask.fail(StoreRefused(shorten(reply)))
+            if code in FULL:
+                self._on_full(shorten(reply))
 
     def _again(self, entry: Entry) -> None:
         try:

@@ -13,6 +13,7 @@ from .address import Address, ClusterAddress, SentinelAddress, ServerAddress, So
 from .channel import Change, Channel
 from .client import Network, StoreClient
 from .cluster import Cluster
+from .counts import Counts
 from .dial import PING, WRITE, Dial, dial
 from .discovery import master_of
 from .operation import Op
@@ -34,6 +35,9 @@ class SingleServer:
         """The one there is."""
         return self._channel
 
+    def gap(self) -> None:
+        """One server has everything."""
+
     async def serve(self) -> None:
         """Keep up the connection, for ever."""
         await self._channel.serve()
@@ -52,14 +56,15 @@ def open_client(
 ) -> StoreClient:
     """A client for ``settings``, or for ``address`` where that is known already.
 
-    ``on_change`` is told once when a server is passed by, and once when it is used again; it
-    must not block. Raises `StoreUrlError`, or `OSError` for a file of certificates that is no
+    ``on_change`` is told once when a server is passed by or full, and once when it is used again;
+    it must not block. Raises `StoreUrlError`, or `OSError` for a file of certificates that is no
     good. Connects when it is served.
     """
     found = address or parse(settings.url)
     dice = chance or Random()  # noqa: S311 -- jitter, not cryptography
-    make = partial(Channel, chance=dice, on_change=on_change)
-    return StoreClient(settings, _network(found, settings, make))
+    counts = Counts()
+    make = partial(Channel, chance=dice, counts=counts, on_change=on_change)
+    return StoreClient(settings, _network(found, settings, make), counts)
 
 
 def _network(address: Address, settings: StoreSettings, make: Callable[..., Channel]) -> Network:

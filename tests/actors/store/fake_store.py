@@ -11,6 +11,7 @@ import trio.testing
 
 from sluice.actors.store.channel import Change, Channel
 from sluice.actors.store.client import StoreClient
+from sluice.actors.store.counts import Counts
 from sluice.actors.store.errors import LinkFailed
 from sluice.actors.store.networks import SingleServer
 from sluice.actors.store.settings import StoreSettings
@@ -80,9 +81,12 @@ class World:
         self.fake = FakeStore(answer)
         self.fake.nursery = nursery
         self.changes: list[Change] = []
-        self.channel = Channel("fake", self.fake.dial, chance=CHANCE, on_change=self.changes.append)
+        counts = Counts()
+        self.channel = Channel(
+            "fake", self.fake.dial, chance=CHANCE, counts=counts, on_change=self.changes.append
+        )
         network = SingleServer(self.channel, self.fake.dial)
-        self.client = StoreClient(StoreSettings(), network)
+        self.client = StoreClient(StoreSettings(), network, counts)
         nursery.start_soon(self.client.serve)
 
     async def connected(self) -> World:

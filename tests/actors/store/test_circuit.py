@@ -48,3 +48,15 @@ def test_a_store_that_is_just_starting_is_no_news_until_it_takes_long() -> None:
     assert (circuit.state, circuit.reason) == ("starting", "not listening")
     assert circuit.failed(5 + STARTING, "not listening")
     assert circuit.state == "passed_by"
+
+
+def test_a_full_store_is_used_and_told_of_once_and_so_is_its_having_room_again() -> None:
+    circuit = Circuit(CHANCE)
+    assert not circuit.filled("full")  # before it was ever used
+    circuit.recovered(0)
+    assert [circuit.filled("full"), circuit.filled("full")] == [True, False]
+    assert (circuit.state, circuit.reason) == ("full", "full")
+    assert [circuit.recovered(1), circuit.recovered(2)] == [True, False]
+    circuit.filled("full")
+    assert circuit.failed(PROBES.healthy, "gone")
+    assert circuit.delay() == 0  # it was well for long enough: being full is no failure
