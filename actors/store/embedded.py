@@ -7,7 +7,8 @@ most a second. ``always`` would have each limit and each cache entry wait for th
 take longer than a request is allowed to lose. What must not be lost says so (``WAITAOF``).
 
 *Who may use the folder.* One host at a time: it holds a lock on a file in it, which the kernel
-takes from a host that is killed. A Valkey that such a host has left behind is ended by the next
+takes from a host that is killed. Such a host's Valkey is told to end by the kernel (`child`), and
+does, its file intact. One that is left all the same, because it was stopped, is ended by the next
 start, not adopted: so the running one always is our child, with our settings, and its exit is
 always seen. It is found by the socket, of which the kernel tells who listens there.
 """
@@ -19,7 +20,6 @@ import os
 import signal
 import socket
 import struct
-import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -29,9 +29,11 @@ import trio
 from sluice.engine import Actor
 
 from .address import UNIX_PATH, SocketAddress
+from .child import Child
 from .client import StoreClient
 from .dial import PING, converse
 from .errors import LinkFailed
+from .replies import FULL, Reply
 
 STOP: Final = 3.0
 """Seconds that a server has to end by itself after SIGTERM."""
@@ -105,11 +107,18 @@ def take(place: Place) -> int:
 
 
 def listener(place: Place) -> int | None:
-    """The process that listens at the socket, or None."""
+    """The process that listens at the socket, or None.
+
+    Raises `StoreStartError` if one does that has not answered anybody for long.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(os.fspath(place.socket))
+        except (TimeoutError, BlockingIOError):
+            raise StoreStartError(
+                f"a server that does not answer listens at {place.socket}: end it"
+            ) from None
         except OSError:
             return None
         told = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -128,6 +137,7 @@ async def end_leftover(place: Place) -> int | None:
         return None
     try:
         signal.pidfd_send_signal(watched, signal.SIGTERM)
+        signal.pidfd_send_signal(watched, signal.SIGCONT)  # a stopped one goes on, to hear it
         with trio.move_on_after(STOP):
             await trio.lowlevel.wait_readable(watched)
             return process
@@ -180,7 +190,7 @@ class EmbeddedStore(Actor):
         self._place = place
         self._client = client
         self._lock: int | None = None
-        self._process: trio.Process | None = None
+        self._process: Child | None = None
         self._ended: int | None = None
         self._stopping = False
         self._over = trio.Event()
@@ -191,7 +201,7 @@ class EmbeddedStore(Actor):
         self._ended = await end_leftover(self._place)
         self._place.socket.unlink(missing_ok=True)
         self._place.log.write_bytes(b"")
-        await self._start()
+        self._start()
         while not await self._answers():  # noqa: ASYNC110 -- nobody tells when it listens
             await trio.sleep(POLL)
         self._client.nudge()
@@ -216,13 +226,9 @@ class EmbeddedStore(Actor):
         process = None if self._process is None else self._process.pid
         return EmbeddedStatistics(process, self._ended, self._client.statistics())
 
-    async def _start(self) -> None:
+    def _start(self) -> None:
         try:
-            self._process = await trio.lowlevel.open_process(
-                command_line(self._program, self._place),
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # a Ctrl-C is for us; we stop it when all else has
-            )
+            self._process = Child(command_line(self._program, self._place), self._place.log)
         except OSError as problem:
             raise StoreStartError(
                 f"{self._program} does not start: {problem.strerror}; set [store] url to a Redis "
@@ -230,7 +236,7 @@ class EmbeddedStore(Actor):
             ) from problem
         self.context.spawn(self._watch, self._process)
 
-    async def _watch(self, process: trio.Process) -> None:
+    async def _watch(self, process: Child) -> None:
         """Wait for the server's end; when cancelled, end it. It never outlives this task."""
         try:
             await process.wait()
@@ -251,12 +257,14 @@ class EmbeddedStore(Actor):
         try:
             with trio.move_on_after(1.0):
                 async with await trio.open_unix_socket(str(self._place.socket)) as stream:
-                    return await converse(stream, PING) == b"PONG"
+                    answer = await converse(stream, PING)
+                    full = isinstance(answer, Reply) and answer.code in FULL
+                    return full or answer == b"PONG"
         except (OSError, LinkFailed):
             pass  # not listening yet
         return False
 
-    def _last_words(self, process: trio.Process) -> str:
+    def _last_words(self, process: Child) -> str:
         try:
             said = self._place.log.read_bytes()[-_LOG_TAIL:].decode(errors="replace")
         except OSError:

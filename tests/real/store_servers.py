@@ -95,3 +95,10 @@ def is_running(process: int) -> bool:
     except (ProcessLookupError, FileNotFoundError):
         return False
     return state != "Z"
+
+
+async def until_ended(process: int) -> None:
+    """Return when there is no running process of that id."""
+    with trio.fail_after(30):
+        while is_running(process):  # noqa: ASYNC110 -- it is nobody's child here
+            await trio.sleep(0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from tests.real.store_servers import is_running
+from tests.real.store_servers import is_running, until_ended
 
 from sluice.actors.store import (
     Place,
@@ -24,10 +25,10 @@ from sluice.actors.store import (
     command,
     key,
 )
-from sluice.actors.store.embedded import EmbeddedStatistics, listener, take
+from sluice.actors.store.embedded import EmbeddedStatistics, command_line, listener, take
 from sluice.engine import ActorStatistics, StartFailed, SupervisorSpec, System, open_system
 from sluice.ops.config import Config, ServerSettings
-from sluice.ops.store import store_children, store_of
+from sluice.ops.store import find_program, store_children, store_of
 
 pytestmark = pytest.mark.real
 
@@ -118,17 +119,16 @@ async def test_two_hosts_on_one_folder_are_refused(tmp_path: Path) -> None:
         assert await client.run(SET) == b"OK"
 
 
-@pytest.mark.parametrize("paused", [False, True])
-async def test_the_server_of_a_killed_host_is_ended_by_the_next_start(
-    tmp_path: Path, paused: bool
-) -> None:
+@asynccontextmanager
+async def killed_host(data_dir: Path) -> AsyncIterator[tuple[trio.Process, int]]:
+    """A host with an embedded store, and that store's process; it is killed with the test."""
     program = f"""
 import trio
 from tests.real.test_store_embedded import SET, embedded, process_of
 from pathlib import Path
 
 async def main():
-    async with embedded(Path({str(tmp_path)!r})) as (system, client):
+    async with embedded(Path({str(data_dir)!r})) as (system, client):
         await client.run(SET)
         print(process_of(system), flush=True)
         await trio.sleep_forever()
@@ -136,24 +136,113 @@ async def main():
 trio.run(main)
 """
     command = [sys.executable, "-c", program]
-    async with trio.open_nursery() as nursery:
-        host = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
-        try:
-            assert host.stdout is not None
-            with trio.fail_after(30):
-                left = int(await host.stdout.receive_some())
-        finally:
-            with trio.CancelScope(shield=True):
-                host.kill()
-                await host.wait()
-        nursery.cancel_scope.cancel()
-    assert is_running(left)
-    if paused:
-        os.kill(left, signal.SIGSTOP)
+    host = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    try:
+        assert host.stdout is not None
+        with trio.fail_after(30):
+            yield host, int(await host.stdout.receive_some())
+    finally:
+        with trio.CancelScope(shield=True):
+            host.kill()
+            await host.wait()
+
+
+async def test_the_server_of_a_killed_host_ends_with_it_and_loses_nothing(tmp_path: Path) -> None:
+    async with killed_host(tmp_path) as (_, server):
+        assert is_running(server)
+    await until_ended(server)
     async with embedded(tmp_path) as (system, client):
-        assert not is_running(left)
-        assert server_of(system).ended == left
+        assert server_of(system).ended is None
         assert await client.run(GET) == b"kept"
+
+
+async def test_a_host_that_is_replaced_at_once_finds_what_the_killed_one_kept(
+    tmp_path: Path,
+) -> None:
+    async with killed_host(tmp_path) as (_, server):
+        pass
+    async with embedded(tmp_path) as (_, client):
+        assert not is_running(server)
+        assert await client.run(GET) == b"kept"
+
+
+async def test_a_server_that_is_stopped_when_its_host_is_killed_is_ended_by_the_next_start(
+    tmp_path: Path,
+) -> None:
+    async with killed_host(tmp_path) as (_, server):
+        os.kill(server, signal.SIGSTOP)
+    assert is_running(server)
+    async with embedded(tmp_path) as (system, client):
+        assert not is_running(server)
+        assert server_of(system).ended == server
+        assert await client.run(GET) == b"kept"
+
+
+async def until_listening(place: Place) -> None:
+    with trio.fail_after(30):
+        while listener(place) is None:  # noqa: ASYNC110 -- nobody tells when it listens
+            await trio.sleep(0.01)
+
+
+async def test_a_server_that_was_left_running_is_ended_by_the_next_start(tmp_path: Path) -> None:
+    place = Place.below(str(tmp_path))
+    place.folder.mkdir(mode=0o700)
+    left = await trio.lowlevel.open_process(command_line(find_program(), place))
+    try:
+        await until_listening(place)
+        async with embedded(tmp_path) as (system, client):
+            assert await left.wait() == 0
+            assert server_of(system).ended == left.pid
+            assert await client.run(SET) == b"OK"
+    finally:
+        left.kill()
+
+
+async def test_a_server_that_was_left_and_does_not_end_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.actors.store.embedded.STOP", 0.05)
+    place = Place.below(str(tmp_path))
+    place.folder.mkdir(mode=0o700)
+    program = f"""
+import signal, socket
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+listening = socket.socket(socket.AF_UNIX)
+listening.bind({str(place.socket)!r})
+listening.listen()
+signal.pause()
+"""
+    left = await trio.lowlevel.open_process([sys.executable, "-c", program])
+    try:
+        await until_listening(place)
+        async with embedded(tmp_path) as (_, client):
+            assert await left.wait() == -signal.SIGKILL
+            assert await client.run(SET) == b"OK"
+    finally:
+        left.kill()
+
+
+async def test_a_server_that_cannot_be_reached_is_not_joined_by_another(tmp_path: Path) -> None:
+    place = Place.below(str(tmp_path))
+    place.folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as stopped, socket.socket(socket.AF_UNIX) as waiting:
+        stopped.bind(str(place.socket))
+        stopped.listen(0)
+        waiting.connect(str(place.socket))
+        told = "a server that does not answer listens at .*: end it"
+        with pytest.RaisesGroup(pytest.RaisesExc(StartFailed, match=told)):
+            async with embedded(tmp_path):
+                raise AssertionError("started")
+
+
+async def test_a_program_that_is_none_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.ops.store.find_program", lambda: str(tmp_path / "absent"))
+    told = "exit code 1; .*absent: No such file or directory"
+    with pytest.RaisesGroup(pytest.RaisesExc(StartFailed, match=told)):
+        async with embedded(tmp_path):
+            raise AssertionError("started")
 
 
 async def test_a_folder_that_cannot_be_used_is_told_with_what_to_do(tmp_path: Path) -> None:
