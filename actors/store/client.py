@@ -33,6 +33,9 @@ class Network(Protocol):
     def channel_for(self, op: Op) -> Channel:
         """Raises `StoreUnavailable` if nobody is known to have its key."""
 
+    async def known(self) -> None:
+        """Return when all servers are known."""
+
     def gap(self) -> str | None:
         """What is missing beside what the channels know of; None if nothing is."""
 
@@ -166,6 +169,7 @@ class StoreClient:
     async def usable(self, seconds: float) -> bool:
         """Wait for every known server to be usable, ``seconds`` at most; whether they are."""
         with trio.move_on_after(seconds):
+            await self._network.known()
             for channel in self._network.channels():
                 await channel.usable()
         return self.trouble() is None

@@ -18,20 +18,19 @@ from .address import ClusterAddress, Node, ServerAddress
 from .ask import Entry
 from .channel import Channel
 from .dial import PING, dial, write_probe
-from .discovery import owners_of
 from .errors import LinkFailed, StoreUnavailable
 from .keys import PREFIX
 from .link import shorten
 from .operation import Op
 from .replies import FULL, Reply
 from .settings import StoreSettings
+from .slots import SLOTS, Owners, owners_of
 
 LOOK: Final = 10.0
 """Seconds between looks at a cluster that says nothing."""
 PAUSE: Final = 0.2
 """Seconds between looks at the least."""
 MOST_REDIRECTS: Final = 3
-SLOTS: Final = 16384
 MOST_TRIES: Final = 1000
 """Keys looked at for one that is a given node's: some milliseconds; more only for a tiny share."""
 _ELSEWHERE: Final = frozenset({"MOVED", "ASK"})
@@ -54,7 +53,8 @@ class Cluster:
         self._make = make
         self._whole = make(str(address), partial(self._dial, address.nodes[0], PING))
         """Stands for the cluster until its nodes are known; it is never served."""
-        self._owners: dict[int, Node] = {}
+        self._known = trio.Event()
+        self._owners: Owners = {}
         self._channels: dict[Node, Channel] = {}
         self._scopes: dict[Node, trio.CancelScope] = {}
         self._look = trio.Event()
@@ -72,6 +72,10 @@ class Cluster:
         if channel is None and self._channels:
             raise StoreUnavailable("no node of the cluster has this key's slot")
         return channel or self._whole
+
+    async def known(self) -> None:
+        """Return when some node has told of the others."""
+        await self._known.wait()
 
     async def dial_for(self, op: Op | None) -> trio.abc.Stream:
         """A connection of one's own to the node of ``op``. Raises `LinkFailed`."""
@@ -92,7 +96,8 @@ class Cluster:
         async with trio.open_nursery() as nursery:
             while True:
                 try:
-                    self._adopt(await owners_of(self._address, self._settings), nursery)
+                    owners = await owners_of(self._to_ask(), self._settings, self._tls)
+                    self._adopt(owners, nursery)
                 except LinkFailed as problem:
                     if not self._channels:
                         self._whole.lost(str(problem))
@@ -106,7 +111,12 @@ class Cluster:
         channels = self._channels.values()
         return bool(channels) and all(each.circuit.state == "usable" for each in channels)
 
-    def _adopt(self, owners: dict[int, Node], nursery: trio.Nursery) -> None:
+    def _to_ask(self) -> list[Node]:
+        """Nodes that were well just now first; those of the URL may all be gone by now."""
+        well = [node for node, each in self._channels.items() if each.circuit.state == "usable"]
+        return list(dict.fromkeys([*well, *self._address.nodes, *self._channels]))
+
+    def _adopt(self, owners: Owners, nursery: trio.Nursery) -> None:
         self._owners = owners
         masters = set(owners.values())
         probes = _probes(owners)
@@ -123,6 +133,8 @@ class Cluster:
             self._scopes.pop(node).cancel()
         for node, channel in self._channels.items():
             channel.probe = probes[node]
+        if self._channels:
+            self._known.set()
 
     @staticmethod
     async def _serve(channel: Channel, scope: trio.CancelScope) -> None:
@@ -160,7 +172,7 @@ class Cluster:
         channel.submit(entry, asking=words[0] == "ASK")
 
 
-def _probes(owners: dict[int, Node]) -> dict[Node, Op]:
+def _probes(owners: Owners) -> dict[Node, Op]:
     """For each node, a probe with a key that is the node's."""
     wanted, found = set(owners.values()), dict[Node, Op]()
     for number in range(MOST_TRIES):

@@ -35,6 +35,9 @@ class SingleServer:
         """The one there is."""
         return self._channel
 
+    async def known(self) -> None:
+        """There is nothing to find out."""
+
     def gap(self) -> None:
         """One server has everything."""
 

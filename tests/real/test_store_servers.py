@@ -16,6 +16,7 @@ from tests.real.store_servers import REDIS, Server, free_port, open_server, valk
 from sluice.actors.settings import Secret
 from sluice.actors.store import (
     Gap,
+    Op,
     Published,
     Script,
     StoreClient,
@@ -52,11 +53,11 @@ async def connected(settings: StoreSettings) -> AsyncIterator[StoreClient]:
         nursery.cancel_scope.cancel()
 
 
-async def until_usable(client: StoreClient) -> None:
+async def until_usable(client: StoreClient, op: Op = SET) -> None:
     with trio.fail_after(30):
         while True:
             try:
-                await client.run(SET)
+                await client.run(op)
             except StoreUnavailable:
                 await trio.sleep(0.01)
             else:
