@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ import msgspec
 import redis
 import trio
 
+from sluice.actors.store import Place
+from sluice.actors.store.embedded import listener
 from sluice.ops.store import find_program
 
 REDIS = "redis-server"
@@ -95,6 +98,13 @@ def is_running(process: int) -> bool:
     except (ProcessLookupError, FileNotFoundError):
         return False
     return state != "Z"
+
+
+def kill_left(place: Place) -> None:
+    """End the embedded store that a host has left there, if there is one."""
+    left = listener(place)
+    if left is not None:
+        os.kill(left, signal.SIGKILL)
 
 
 async def until_ended(process: int) -> None:

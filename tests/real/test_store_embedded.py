@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from tests.real.store_servers import is_running, until_ended
+from tests.real.store_servers import is_running, kill_left, until_ended
 
 from sluice.actors.store import (
     Place,
@@ -171,11 +171,14 @@ async def test_a_server_that_is_stopped_when_its_host_is_killed_is_ended_by_the_
 ) -> None:
     async with killed_host(tmp_path) as (_, server):
         os.kill(server, signal.SIGSTOP)
-    assert is_running(server)
-    async with embedded(tmp_path) as (system, client):
-        assert not is_running(server)
-        assert server_of(system).ended == server
-        assert await client.run(GET) == b"kept"
+    try:
+        assert is_running(server)
+        async with embedded(tmp_path) as (system, client):
+            assert not is_running(server)
+            assert server_of(system).ended == server
+            assert await client.run(GET) == b"kept"
+    finally:
+        kill_left(Place.below(str(tmp_path)))
 
 
 async def until_listening(place: Place) -> None:

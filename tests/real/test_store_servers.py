@@ -15,6 +15,7 @@ from tests.real.store_servers import REDIS, Server, free_port, open_server, valk
 
 from sluice.actors.settings import Secret
 from sluice.actors.store import (
+    Change,
     Gap,
     Op,
     Published,
@@ -43,8 +44,10 @@ def program(request: pytest.FixtureRequest) -> str:
 
 
 @asynccontextmanager
-async def connected(settings: StoreSettings) -> AsyncIterator[StoreClient]:
-    client = open_client(settings)
+async def connected(
+    settings: StoreSettings, on_change: Callable[[Change], None] = lambda _: None
+) -> AsyncIterator[StoreClient]:
+    client = open_client(settings, on_change)
     connecting = client.serve
     async with trio.open_nursery() as nursery:
         nursery.start_soon(connecting)

@@ -1,0 +1,144 @@
+"""``sluice serve`` under load while its embedded store is stopped, killed and full."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+import redis
+import trio
+from tests.conftest import DATA_DIR
+from tests.http.edge_world import Answer
+from tests.real.store_servers import kill_left, until_ended
+from tests.real.test_serve_process import Service, Start, simulator, start
+from tests.service.operators_world import HELD, PATIENCE, SHORT, is_whole, text_of, until
+
+from sluice.actors.store import Place
+from sluice.actors.store.embedded import listener
+from sluice.ops.simulator import Simulator
+
+__all__ = ["simulator", "start"]  # the fixtures
+
+pytestmark = pytest.mark.real
+
+WORKERS = "SLUICE_SERVER__WORKERS"
+PACE = 0.01
+"""Seconds that a client leaves between two requests: others need the processor as well."""
+
+
+def in_a_row() -> int:
+    """Answers of ``/health`` that say the same before every worker is taken to say so."""
+    return 12 if os.environ.get(WORKERS) == "2" else 1
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """Where the store is; one that is stopped when a test fails is ended with the test."""
+    monkeypatch.setenv(DATA_DIR, str(tmp_path / "data"))
+    place = Place.below(str(tmp_path / "data"))
+    yield place
+    kill_left(place)
+
+
+def server_of(place: Place) -> int:
+    process = listener(place)
+    assert process is not None
+    return process
+
+
+@asynccontextmanager
+async def load(service: Service, simulator: Simulator) -> AsyncIterator[None]:
+    """Short requests one after the other, and a long stream; all must be answered in whole."""
+    answers: dict[str, Answer] = {}
+    held: dict[str, Answer] = {}
+    done = trio.Event()
+
+    async def ask_on(name: str) -> None:
+        count = 0
+        while not done.is_set():
+            count += 1
+            await service.ask(answers, SHORT, f"{name} {count}")
+            await trio.sleep(PACE)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(service.ask, held, HELD, "held")
+        await simulator.wait(lambda now: now.held == 1)
+        for name in ("one", "other"):
+            nursery.start_soon(ask_on, name)
+        yield
+        done.set()
+        simulator.release()
+    assert is_whole(held["held"], text_of(HELD, "held", 20))
+    assert answers
+    assert all(is_whole(answers[each], text_of(SHORT, each, 4)) for each in answers)
+
+
+async def until_health(service: Service, status: str, reason: str = "") -> None:
+    """Return when all who answer say so."""
+    row = 0
+    with trio.fail_after(PATIENCE):
+        while row < in_a_row():
+            answer = await service.get("/health")
+            assert answer.status == 200
+            said = msgspec.json.decode(answer.body)
+            assert said["status"] in {"healthy", "degraded"}
+            row = row + 1 if said["status"] == status else 0
+            assert not row or reason in " ".join(said.get("reasons", []))
+
+
+async def cache_errors(service: Service) -> float:
+    text = (await service.get("/metrics")).body.decode()
+    labels = r'\{error_type="cache_error",stage="cache_lookup"\}'
+    (found,) = re.findall(rf"^sse_errors_total{labels} (\S+)$", text, re.MULTILINE)
+    return float(found)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+async def test_no_request_fails_while_the_store_is_stopped_or_killed_and_none_is_left_behind(
+    start: Start,
+    simulator: Simulator,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: str,
+) -> None:
+    monkeypatch.setenv(WORKERS, workers)
+    service = await start()
+    first = server_of(place)
+    async with load(service, simulator):
+        await until_health(service, "healthy")
+        os.kill(first, signal.SIGSTOP)
+        await until_health(service, "degraded", "The store is passed by: ")
+        os.kill(first, signal.SIGCONT)
+        await until_health(service, "healthy")
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: listener(place) not in {None, first})
+        await until_health(service, "healthy")
+    assert await cache_errors(service) >= 2
+    crashed = [line["actor"] for line in service.lines() if line["event"] == "actor crashed"]
+    assert crashed == ["store/embedded"]
+    last = server_of(place)
+    service.process.kill()
+    await until_ended(last)
+
+
+async def test_a_full_store_degrades_the_service_and_is_told_once(
+    start: Start, simulator: Simulator, place: Place
+) -> None:
+    service = await start()
+    operator = redis.Redis(unix_socket_path=str(place.socket))
+    async with load(service, simulator):
+        operator.config_set("maxmemory", 1)
+        await until_health(service, "degraded", "The store is full and takes no writes: unix:")
+        operator.config_set("maxmemory", 0)
+        await until_health(service, "healthy")
+    operator.close()
+    lines = [line for line in service.lines() if line["event"].startswith("store ")]
+    (full,) = [line for line in lines if line["event"] == "store full"]
+    assert full["reason"].startswith("OOM command not allowed")
+    assert lines[lines.index(full) + 1]["event"] == "store usable"
