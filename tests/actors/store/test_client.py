@@ -230,15 +230,20 @@ async def test_there_is_a_bound_on_what_waits(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     world = await World(nursery, lambda _: None).connected()
-    refused = []
+    waited = []
 
-    async def ask() -> None:
-        refused.append((await lost(world))[0])
+    async def ask_much() -> None:
+        with pytest.raises(StoreUnavailable) as told:
+            await world.client.run_many([GET] * (MOST_WAITING // 10))
+        waited.append(str(told.value))
 
     async with trio.open_nursery() as asking:
-        for _ in range(MOST_WAITING + 5):
-            asking.start_soon(ask)
-    assert refused.count("too many operations wait for the store") == 5
+        for _ in range(10):
+            asking.start_soon(ask_much)
+        await wait_all_tasks_blocked()
+        for _ in range(5):
+            assert await lost(world) == ("too many operations wait for the store", 0)
+    assert waited == ["the store did not answer in time"] * 10
 
 
 async def test_what_is_no_argument_is_a_mistake_of_the_callers_and_harms_nobody(
