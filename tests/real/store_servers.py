@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import redis
 import trio
+import trustme
 
 from sluice.actors.store import Place
 from sluice.actors.store.embedded import listener
@@ -74,6 +75,19 @@ async def open_server(
         with trio.CancelScope(shield=True):
             process.kill()  # also one that is stopped
             await process.wait()
+
+
+def tls_options(folder: Path, port: int) -> list[str]:
+    """For TLS at ``port`` as ``localhost``; who trusts ``folder/ca.pem`` trusts the server."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    certificate.private_key_pem.write_to_path(str(folder / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    options = ["--tls-port", str(port), "--tls-auth-clients", "no"]
+    options += ["--tls-key-file", str(folder / "key.pem")]
+    options += ["--tls-cert-file", str(folder / "cert.pem")]
+    return [*options, "--tls-ca-cert-file", str(folder / "ca.pem")]
 
 
 async def until_listening(port: int, process: trio.Process) -> None:

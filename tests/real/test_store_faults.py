@@ -15,8 +15,15 @@ import redis
 import trio
 from tests.conftest import DATA_DIR
 from tests.http.edge_world import Answer
-from tests.real.store_servers import kill_left, until_ended
-from tests.real.test_serve_process import Service, Start, simulator, start
+from tests.real.store_servers import (
+    REDIS,
+    free_port,
+    kill_left,
+    open_server,
+    tls_options,
+    until_ended,
+)
+from tests.real.test_serve_process import Line, Service, Start, simulator, start
 from tests.service.operators_world import HELD, PATIENCE, SHORT, is_whole, text_of, until
 
 from sluice.actors.store import Place
@@ -92,6 +99,10 @@ async def until_health(service: Service, status: str, reason: str = "") -> None:
             assert not row or reason in " ".join(said.get("reasons", []))
 
 
+def store_lines(service: Service) -> list[Line]:
+    return [line for line in service.lines() if line["event"].startswith("store ")]
+
+
 async def cache_errors(service: Service) -> float:
     text = (await service.get("/metrics")).body.decode()
     labels = r'\{error_type="cache_error",stage="cache_lookup"\}'
@@ -128,8 +139,9 @@ async def test_no_request_fails_while_the_store_is_stopped_or_killed_and_none_is
 
 
 async def test_a_full_store_degrades_the_service_and_is_told_once(
-    start: Start, simulator: Simulator, place: Place
+    start: Start, simulator: Simulator, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(WORKERS, "0")
     service = await start()
     operator = redis.Redis(unix_socket_path=str(place.socket))
     async with load(service, simulator):
@@ -138,7 +150,33 @@ async def test_a_full_store_degrades_the_service_and_is_told_once(
         operator.config_set("maxmemory", 0)
         await until_health(service, "healthy")
     operator.close()
-    lines = [line for line in service.lines() if line["event"].startswith("store ")]
-    (full,) = [line for line in lines if line["event"] == "store full"]
-    assert full["reason"].startswith("OOM command not allowed")
-    assert lines[lines.index(full) + 1]["event"] == "store usable"
+    told = ["store usable", "store full", "store usable"]
+    await until(lambda: [line["event"] for line in store_lines(service)] == told)
+    assert store_lines(service)[1]["reason"].startswith("OOM command not allowed")
+
+
+async def test_a_redis_with_tls_and_a_user_may_be_away_at_the_start_and_come_back(
+    start: Start, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    user = ["--user", "sluice", "on", ">hunter2", "~sluice:*", "+@all", "--requirepass", "other"]
+    options = [*tls_options(tmp_path, port), *user]
+    monkeypatch.setenv(WORKERS, "0")
+    monkeypatch.setenv("SLUICE_STORE__URL", f"rediss://localhost:{port}/1")
+    monkeypatch.setenv("SLUICE_STORE__CA_FILE", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SLUICE_STORE__USERNAME", "sluice")
+    monkeypatch.setenv("SLUICE_STORE__PASSWORD", "env:STORE_PASSWORD")
+    monkeypatch.setenv("STORE_PASSWORD", "hunter2")
+    service = await start()
+    gone = f"The store is passed by: localhost:{port}: no connection to"
+    async with load(service, simulator):
+        await service.told("store passed by")
+        await until_health(service, "degraded", gone)
+        for name in ("one", "two"):
+            async with open_server(REDIS, tmp_path / name, *options):
+                await until_health(service, "healthy")
+            await until_health(service, "degraded", f"The store is passed by: localhost:{port}: ")
+    told = ["store passed by"] + ["store usable", "store passed by"] * 2
+    await until(lambda: [line["event"] for line in store_lines(service)] == told)
+    assert await cache_errors(service) == 3
+    assert "hunter2" not in service.log.read_text()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 import trustme
-from tests.real.store_servers import REDIS, Server, free_port, open_server, valkey
+from tests.real.store_servers import REDIS, Server, free_port, open_server, tls_options, valkey
 
 from sluice.actors.settings import Secret
 from sluice.actors.store import (
@@ -152,6 +152,55 @@ async def test_a_replica_and_a_node_of_a_cluster_are_no_single_store(tmp_path: P
         await until_usable(client)
 
 
+ABSENT = [
+    ("redis://{gone}", "no connection to {gone}: "),
+    ("rediss://{gone}", "no connection to {gone}: "),
+    ("unix:///{gone}", "no connection to unix:/{gone}: "),
+    ("redis+cluster://{gone}", "no connection to {gone}: "),
+    ("redis+sentinel://{gone}/main", "no master main of sentinels {gone}: "),
+    ("redis+cluster://{alone}", "{alone} answered ERR This instance has cluster support disabled"),
+    ("redis+sentinel://{alone}/main", "no master main of sentinels {alone}: "),
+    ("redis://{strange}", "the store answered what is no Redis protocol"),
+    ("rediss://{strange}", "no connection to {strange}: "),
+    ("redis+cluster://{strange}", "the store answered what is no Redis protocol"),
+    ("redis+sentinel://{strange}/main", "no master main of sentinels {strange}: "),
+]
+"""Whatever stands at the address, the client goes on looking, and tells why."""
+
+
+async def answer_strangely(stream: trio.abc.Stream) -> None:
+    await stream.receive_some()
+    await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+async def test_a_store_that_is_not_there_or_is_none_is_told_and_ends_nothing(
+    tmp_path: Path,
+) -> None:
+    async with open_server(REDIS, tmp_path) as server, trio.open_nursery() as nursery:
+        (strange,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, answer_strangely, [strange])
+        at = {
+            "gone": f"127.0.0.1:{free_port()}",
+            "alone": f"127.0.0.1:{server.port}",
+            "strange": f"127.0.0.1:{strange.socket.getsockname()[1]}",
+        }
+        async with trio.open_nursery() as looking:
+            for url, told in ABSENT:
+                client = open_client(StoreSettings(url.format(**at)))
+                connecting = client.serve
+                nursery.start_soon(connecting)
+                looking.start_soon(until_told, client, told.format(**at))
+        nursery.cancel_scope.cancel()
+
+
+async def until_told(client: StoreClient, why: str) -> None:
+    """Return when the client is passed by for this reason, and says so."""
+    with trio.fail_after(30):
+        while client.statistics().servers[0].state != "passed_by":  # noqa: ASYNC110 -- a state
+            await trio.sleep(0.01)
+    assert why in str(client.trouble())
+
+
 async def test_a_password_and_a_user_are_told_and_never_shown(tmp_path: Path) -> None:
     async with open_server(REDIS, tmp_path, "--requirepass", "hunter2") as server:
         settings = StoreSettings(server.url, username="default", password=Secret("hunter2"))
@@ -168,21 +217,12 @@ async def test_a_password_and_a_user_are_told_and_never_shown(tmp_path: Path) ->
 
 
 async def test_tls_is_verified(tmp_path: Path) -> None:
-    authority, stranger = trustme.CA(), trustme.CA()
-    certificate = authority.issue_cert("localhost", "127.0.0.1")
-    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
-    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    stranger.cert_pem.write_to_path(str(tmp_path / "stranger.pem"))
     port = free_port()
-    options = ["--tls-port", str(port), "--tls-auth-clients", "no"]
-    for name in ("key", "cert", "ca"):
-        option = "--tls-ca-cert-file" if name == "ca" else f"--tls-{name}-file"
-        options += [option, str(tmp_path / f"{name}.pem")]
-    async with open_server(REDIS, tmp_path / "data", *options):
+    async with open_server(REDIS, tmp_path / "data", *tls_options(tmp_path, port)):
         url = f"rediss://localhost:{port}"
         async with connected(StoreSettings(url, ca_file=str(tmp_path / "ca.pem"))) as client:
             assert await client.run(SET) == b"OK"
+        trustme.CA().cert_pem.write_to_path(str(tmp_path / "stranger.pem"))
         wrong = open_client(StoreSettings(url, ca_file=str(tmp_path / "stranger.pem")))
         connecting = wrong.serve
         async with trio.open_nursery() as nursery:
