@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import redis
 import trio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from .address import Node, SentinelAddress
@@ -44,6 +46,7 @@ async def master_of(address: SentinelAddress, settings: StoreSettings) -> Node:
 def _options(settings: StoreSettings, *, tls: bool) -> dict[str, Any]:
     bound = settings.connect_timeout
     options: dict[str, Any] = {"socket_timeout": bound, "socket_connect_timeout": bound}
+    options["retry"] = Retry(NoBackoff(), 0)  # whoever asks asks again
     if tls:
         options |= {"ssl": True, "ssl_ca_certs": settings.ca_file, "ssl_check_hostname": True}
     return options
