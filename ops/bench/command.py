@@ -19,14 +19,18 @@ import msgspec
 from sluice.ops.limits import raise_descriptors
 
 from . import envoy, load, nginx, ours, plan, programs, results, table, targets
+from .bench import Bench
 from .contestants import Starter
-from .measurements import MEASUREMENTS, Bench
+from .measurements import MEASUREMENTS
 
 _DESCRIPTION = """\
 Measures the service beside plain proxies, before the same upstream and in one run: nginx,
-and Envoy where it is installed. It takes about six minutes; --quick takes one.
+and Envoy where it is installed. It takes about ten minutes; --quick takes one.
 The proxies run on one core, load and upstream on another, all on 127.0.0.1: what else the
 machine does shows in the figures, less so in their ratios.
+With two workers, the host, the workers and the store have that one core together, as the one
+process has that they are compared with: neither has more of the machine than the other. What
+it costs to cross cores is in link-asks and store, whose two sides have a core each.
 """
 
 _EPILOG = """\
@@ -36,9 +40,16 @@ measurements:
   cpu           processor time of a streamed request, chunks at once and 10 ms apart;
                 requests a second of one worker
   cpu-tls       the same before an HTTPS upstream
+  workers       processor time of a streamed request with two workers, host and store included,
+                beside workers = 0; how 64 long streams spread over the two, on all cores
   first-chunk   time to the first chunk, against the upstream itself
   open-streams  5,000 streams at once: memory, and whether any is lost
   asks          one ask to an actor, against a checkpoint of trio
+  link-asks     one ask to an actor of another process: processor time on each side with 64
+                waiting, time alone
+  store         one operation of the store, likewise
+  scrapes       processor time of one scrape of two workers; time to the first chunk beside
+                five of them a second
   leaving       from a client's leaving to the close of its provider's connection
 
 exit codes: 0 measured; 1 something is missing or failed, or with --check a target is missed

@@ -12,7 +12,17 @@ _UTIME, _STIME = 11, 12  # after the name: fields 14 and 15 of proc(5)
 
 def seconds(pid: int) -> float:
     """User and system time of ``pid`` and its descendants, in seconds."""
-    return sum(used(_read(member, "stat")) for member in family(pid)) / _TICKS
+    return sum(by_process(pid).values())
+
+
+def by_process(pid: int) -> dict[int, float]:
+    """The same of each: seconds by process id, ``pid`` itself first."""
+    return {member: used(_read(member, "stat")) / _TICKS for member in family(pid)}
+
+
+def name(pid: int) -> str:
+    """The name of a process as the kernel has it: 15 characters at most."""
+    return _read(pid, "comm").rstrip("\n")
 
 
 def resident(pid: int) -> int:

@@ -1,51 +1,19 @@
 """The measurements by name: each starts whom it measures, and lets them take turns.
 
 A machine is never quiet. So every round measures all contestants one after the other, and the
-figures that matter are ratios within a round.
+figures that matter are ratios within a round. `several.py` has those of several processes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-import msgspec
+from . import asks, cpu, leaving, load, open_streams, several
+from .bench import WARM_UP, Bench, say
+from .contestants import Contestant, Kind
+from .results import Ask, Cost, OpenStreams
 
-from . import asks, clients, cpu, first_chunk, leaving, load, open_streams
-from .contestants import Contestant, Kind, Starter, Upstream, pass_through
-from .plan import Plan
-from .programs import Ground, Program
-from .results import DIRECT, Ask, Cost, FirstChunk, OpenStreams, Results
-
-_WARM_UP = 1.0  # seconds of load that does not count
-_SLACK = 60.0
 _OPEN_WITHIN = 300.0
-
-
-class Bench(msgspec.Struct, frozen=True):
-    """What every measurement needs: the ground, the upstream that runs, who takes part."""
-
-    ground: Ground
-    provider: Program
-    upstream: Upstream
-    starters: Sequence[Starter]
-    plan: Plan
-    results: Results
-
-    @contextlib.contextmanager
-    def contestants(self) -> Iterator[list[Contestant]]:
-        """All who take part, freshly started; they end with the block."""
-        with contextlib.ExitStack() as stack:
-            yield [
-                stack.enter_context(start(self.ground, self.upstream)) for start in self.starters
-            ]
-
-    @property
-    def direct(self) -> Contestant:
-        """The upstream itself, as if it were one of them."""
-        port = self.upstream.plain
-        return Contestant(DIRECT, self.provider, pass_through({port: port}, self.upstream))
 
 
 def measure_cpu(bench: Bench) -> None:
@@ -61,11 +29,8 @@ def measure_cpu_tls(bench: Bench) -> None:
 def measure_first_chunk(bench: Bench) -> None:
     """Time to the first chunk through each contestant and without any."""
     with bench.contestants() as contestants:
-        for number in range(bench.plan.rounds):
-            for contestant in [bench.direct, *contestants]:
-                _say(f"first-chunk: {contestant.name}, round {number + 1}")
-                found = bench.results.first_chunk.setdefault(contestant.name, [])
-                found.append(_first_chunk(bench, contestant))
+        everybody = [bench.direct, *contestants]
+        bench.results.first_chunk = bench.in_turns("first-chunk", everybody, bench.first_chunk)
 
 
 def measure_open_streams(bench: Bench) -> None:
@@ -81,38 +46,40 @@ def measure_open_streams(bench: Bench) -> None:
         )
     for start in bench.starters:
         with start(bench.ground, bench.upstream) as contestant:
-            _say(f"open-streams: {streams:,} through {contestant.name}")
-            load.run(contestant.addresses[Kind.AT_ONCE], bench.ground, _WARM_UP)
+            say(f"open-streams: {streams:,} through {contestant.name}")
+            load.run(contestant.addresses[Kind.AT_ONCE], bench.ground, WARM_UP)
             bench.results.open_streams[contestant.name] = _open_streams(bench, contestant, streams)
 
 
 def measure_asks(bench: Bench) -> None:
     """One ask of the engine, on the server's core."""
-    _say("asks")
-    bench.results.asks = clients.run_client(
-        module="asks",
-        orders=asks.Orders(max(3, bench.plan.rounds), bench.plan.asks),
-        report=list[Ask],
-        ground=bench.ground,
-        core=bench.ground.server_core,
-        within=_SLACK,
-    )
+    say("asks")
+    orders = asks.Orders(max(3, bench.plan.rounds), bench.plan.asks)
+    bench.results.asks = bench.client("asks", orders, list[Ask], core=bench.ground.server_core)
 
 
 def measure_leaving(bench: Bench) -> None:
     """How soon the provider's connection is closed when a client leaves."""
     with bench.contestants() as contestants:
         for contestant in contestants:
-            _say(f"leaving: {contestant.name}")
-            bench.results.leaving[contestant.name] = _leaving(bench, contestant)
+            say(f"leaving: {contestant.name}")
+            orders = leaving.Orders(
+                contestant.addresses[Kind.LEAVING], bench.upstream.leaving, bench.plan.leavings
+            )
+            found = bench.client("leaving", orders, list[float])
+            bench.results.leaving[contestant.name] = found
 
 
 MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     "cpu": measure_cpu,
     "cpu-tls": measure_cpu_tls,
+    "workers": several.measure_workers,
     "first-chunk": measure_first_chunk,
     "open-streams": measure_open_streams,
     "asks": measure_asks,
+    "link-asks": several.measure_link_asks,
+    "store": several.measure_store,
+    "scrapes": several.measure_scrapes,
     "leaving": measure_leaving,
 }
 
@@ -125,14 +92,9 @@ def _measure_costs(bench: Bench, kinds: Sequence[Kind]) -> None:
 
 
 def _costs(bench: Bench, kind: Kind, contestants: Sequence[Contestant]) -> dict[str, list[Cost]]:
-    found: dict[str, list[Cost]] = {contestant.name: [] for contestant in contestants}
     for contestant in contestants:
-        load.probe(contestant.addresses[kind])
-        load.run(contestant.addresses[kind], bench.ground, _WARM_UP)
-    for number in range(bench.plan.rounds):
-        for contestant in contestants:
-            _say(f"{kind}: {contestant.name}, round {number + 1}")
-            found[contestant.name].append(_cost(bench, kind, contestant))
+        bench.warm_up(contestant, kind)
+    found = bench.in_turns(kind, contestants, lambda contestant: _cost(bench, kind, contestant))
     for contestant in contestants:
         load.probe(contestant.addresses[kind])
     return found
@@ -147,50 +109,8 @@ def _cost(bench: Bench, kind: Kind, contestant: Contestant) -> Cost:
     return Cost(used / loaded.requests * 1e6, loaded.per_second, busy)
 
 
-def _first_chunk(bench: Bench, contestant: Contestant) -> FirstChunk:
-    orders = first_chunk.Orders(
-        contestant.addresses[Kind.PACED], first_chunk.STREAMS, bench.plan.answers
-    )
-    found = clients.run_client(
-        module="first_chunk",
-        orders=orders,
-        report=list[float],
-        ground=bench.ground,
-        core=bench.ground.load_core,
-        within=_SLACK + orders.answers,
-    )
-    return first_chunk.summary(found)
-
-
 def _open_streams(bench: Bench, contestant: Contestant, streams: int) -> OpenStreams:
     orders = open_streams.Orders(
         contestant.addresses[Kind.HELD], streams, contestant.program.pid, bench.upstream.plain
     )
-    return clients.run_client(
-        module="open_streams",
-        orders=orders,
-        report=OpenStreams,
-        ground=bench.ground,
-        core=bench.ground.load_core,
-        within=_OPEN_WITHIN,
-    )
-
-
-def _leaving(bench: Bench, contestant: Contestant) -> list[float]:
-    orders = leaving.Orders(
-        contestant.addresses[Kind.LEAVING], bench.upstream.leaving, bench.plan.leavings
-    )
-    return clients.run_client(
-        module="leaving",
-        orders=orders,
-        report=list[float],
-        ground=bench.ground,
-        core=bench.ground.load_core,
-        within=_SLACK,
-    )
-
-
-def _say(what: str) -> None:
-    """Progress, beside the table that goes to standard output."""
-    sys.stderr.write(f"  {what}\n")
-    sys.stderr.flush()
+    return bench.client("open_streams", orders, OpenStreams, _OPEN_WITHIN)

@@ -34,8 +34,9 @@ class Orders(msgspec.Struct, frozen=True):
 class Crowd:
     """Many streams, those that are left: a stream that fails at a step is out, and counted so."""
 
-    def __init__(self, address: Address, count: int) -> None:
-        self._opening = trio.CapacityLimiter(_OPENING)
+    def __init__(self, address: Address, count: int, opening: int = _OPENING) -> None:
+        """``opening``: how many open at a time."""
+        self._opening = trio.CapacityLimiter(opening)
         self._all = [clients.Stream(address, number) for number in range(count)]
         self._left = list(self._all)
 
@@ -88,13 +89,13 @@ async def measure(orders: Orders) -> results.OpenStreams:
     before = cpu.resident(orders.pid)
     crowd = Crowd(orders.address, orders.streams)
     try:
-        await _tell_upstream(orders.upstream, "/hold")
+        await tell_upstream(orders.upstream, "/hold")
         began = time.perf_counter()
         opened = await crowd.open()
         seconds = time.perf_counter() - began
         alive = await crowd.live()
         grown = cpu.resident(orders.pid) - before
-        await _tell_upstream(orders.upstream, "/release")
+        await tell_upstream(orders.upstream, "/release")
         complete = await crowd.end()
     finally:
         crowd.close()
@@ -102,7 +103,8 @@ async def measure(orders: Orders) -> results.OpenStreams:
     return results.OpenStreams(orders.streams, opened, alive, complete, kilobytes, seconds)
 
 
-async def _tell_upstream(port: int, path: str) -> None:
+async def tell_upstream(port: int, path: str) -> None:
+    """Have the upstream hold its held streams from now on, or release them all."""
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     async with stream:
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

@@ -19,9 +19,37 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pause: int
     """Seconds between two chunks of an open stream."""
     asks: int
+    """In one round, to an actor of the same process or of another one."""
+    operations: int
+    """Of the store, in one round."""
+    crowds: int
+    """Of 64 streams that spread over two workers, a way of opening them."""
+    scrapes: int
     """In one round."""
     leavings: int
 
 
-FULL = Plan(rounds=5, seconds=4, answers=10, streams=5000, pause=5, asks=5000, leavings=50)
-QUICK = Plan(rounds=1, seconds=1, answers=2, streams=200, pause=1, asks=500, leavings=5)
+FULL = Plan(
+    rounds=5,
+    seconds=4,
+    answers=24,
+    streams=5000,
+    pause=5,
+    asks=5000,
+    operations=10_000,
+    crowds=5,
+    scrapes=100,
+    leavings=50,
+)
+QUICK = Plan(
+    rounds=1,
+    seconds=1,
+    answers=2,
+    streams=200,
+    pause=1,
+    asks=500,
+    operations=1000,
+    crowds=1,
+    scrapes=10,
+    leavings=5,
+)

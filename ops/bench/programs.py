@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -71,11 +71,11 @@ class Program:
 
     def wait_for(self, port: int) -> None:
         """Return when something accepts on ``port``; `ProgramError` when it ends before."""
-        deadline = time.monotonic() + _READY_WITHIN
-        while not _accepts(port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ProgramError(f"{self.name} did not start. The end of its log:\n{self.tail()}")
-            time.sleep(_LOOK_EVERY)
+        self._wait_until(lambda: _accepts(port))
+
+    def wait_for_line(self, part: str) -> None:
+        """Return when ``part`` stands in what the program wrote; else as `wait_for`."""
+        self._wait_until(lambda: part.encode() in self._log.read_bytes())
 
     def tail(self) -> str:
         """The last lines that the program wrote."""
@@ -92,15 +92,22 @@ class Program:
             self._process.kill()
             self._process.wait()
 
+    def _wait_until(self, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _READY_WITHIN
+        while not ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ProgramError(f"{self.name} did not start. The end of its log:\n{self.tail()}")
+            time.sleep(_LOOK_EVERY)
+
 
 @contextlib.contextmanager
-def running(name: str, argv: Sequence[str], ground: Ground, core: int) -> Iterator[Program]:
-    """A program on one core, in the benchmark's folder, until the block is left.
+def running(name: str, argv: Sequence[str], ground: Ground, *cores: int) -> Iterator[Program]:
+    """A program on ``cores``, in the benchmark's folder, until the block is left.
 
     It is in a process group of its own: a Ctrl-C reaches us, and we end it.
     """
     log = ground.folder / f"{name}.log"
-    with log.open("wb") as output, pinned(core):
+    with log.open("wb") as output, pinned(*cores):
         process = subprocess.Popen(
             argv,
             cwd=ground.folder,
@@ -145,10 +152,10 @@ def run_to_end(argv: Sequence[str], ground: Ground, core: int, within: float) ->
 
 
 @contextlib.contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """This thread on ``core``: what it starts in the block inherits that and keeps it."""
+def pinned(*cores: int) -> Iterator[None]:
+    """This thread on ``cores``: what it starts in the block inherits that and keeps it."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:

@@ -63,6 +63,53 @@ class Ask(msgspec.Struct, frozen=True):
     ask: float
 
 
+class FamilyCost(msgspec.Struct, frozen=True):
+    """One round under load of a program of several processes, and whose part of it is what.
+
+    ``first``, ``workers`` and ``store``: microseconds a request of the process that was started,
+    of the workers below it, and of the embedded store.
+    """
+
+    cost: Cost
+    """Of all."""
+    first: float
+    workers: float
+    store: float
+
+
+class LinkAsk(msgspec.Struct, frozen=True):
+    """One round of asks from one process to another, in microseconds an ask."""
+
+    asking: float
+    """Processor time of the process that asks, with 64 waiting."""
+    answering: float
+    """Likewise of the one that answers."""
+    alone: float
+    """From the ask to the reply, one at a time."""
+
+
+class StoreOperation(msgspec.Struct, frozen=True):
+    """One round of operations of the store, in microseconds each."""
+
+    client: float
+    """Processor time of the process that asks, with 64 waiting."""
+    server: float
+    """Likewise of the Valkey."""
+    alone: float
+    """From asking to the answer, one at a time."""
+
+
+class Scrape(msgspec.Struct, frozen=True):
+    """One round of scrapes under two workers: milliseconds of processor time, a scrape."""
+
+    worker: float
+    """Of the worker that answers."""
+    others: float
+    """Of the other worker, which gives its share."""
+    host: float
+    """Which adds up and renders."""
+
+
 class Machine(msgspec.Struct, frozen=True):
     """What it was measured on."""
 
@@ -87,6 +134,15 @@ class Results(msgspec.Struct):
     leaving: dict[str, list[float]] = {}
     """Milliseconds from a client's leaving to the close of the provider's connection."""
     asks: list[Ask] = []
+    workers: dict[str, dict[str, list[FamilyCost]]] = {}
+    """By kind of stream, then by number of workers."""
+    spread: dict[str, list[list[int]]] = {}
+    """By the way of opening: the long streams of each process that has some, crowd by crowd."""
+    link_asks: list[LinkAsk] = []
+    store: list[StoreOperation] = []
+    scrapes: list[Scrape] = []
+    scraped: dict[str, list[FirstChunk]] = {}
+    """Time to the first chunk through two workers, while nobody scrapes and while somebody does."""
     missing: list[str] = []
     """What was left out because something is not installed."""
     failed: list[str] = []
@@ -114,9 +170,25 @@ def cost_ratio(results: Results, kind: str, ours: str, theirs: str) -> Spread | 
     disturbed the other.
     """
     rounds = results.costs.get(kind, {})
-    pairs = zip(rounds.get(ours, []), rounds.get(theirs, []), strict=False)
-    ratios = [one.microseconds / other.microseconds for one, other in pairs]
-    return spread(ratios) if ratios else None
+    return _ratio(rounds.get(ours, []), rounds.get(theirs, []))
+
+
+def workers_ratio(results: Results, kind: str, many: str, one: str) -> Spread | None:
+    """How many times as much several processes took as one, host and store included; likewise."""
+    rounds = results.workers.get(kind, {})
+    return _ratio(
+        [found.cost for found in rounds.get(many, [])],
+        [found.cost for found in rounds.get(one, [])],
+    )
+
+
+def busiest(results: Results) -> dict[str, Spread]:
+    """By the way of opening: the part (0 to 1) of the streams that the busiest process had."""
+    return {
+        way: spread([max(held) / sum(held) for held in crowds])
+        for way, crowds in results.spread.items()
+        if crowds
+    }
 
 
 def added(results: Results, contestant: str) -> tuple[Spread, Spread] | None:
@@ -139,4 +211,10 @@ def added(results: Results, contestant: str) -> tuple[Spread, Spread] | None:
 def ask_ratio(results: Results) -> Spread | None:
     """How many checkpoints one ask costs."""
     ratios = [found.ask / found.checkpoint for found in results.asks]
+    return spread(ratios) if ratios else None
+
+
+def _ratio(ours: Sequence[Cost], theirs: Sequence[Cost]) -> Spread | None:
+    pairs = zip(ours, theirs, strict=False)
+    ratios = [one.microseconds / other.microseconds for one, other in pairs]
     return spread(ratios) if ratios else None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import envoy, nginx, ours, results
+from . import envoy, nginx, ours, results, several_table
 from .contestants import Kind
-from .results import DIRECT, Cost, Results, Spread
-from .targets import Verdict
+from .layout import NONE, Row, columns, shown
+from .results import DIRECT, Cost, Results
+from .verdict import Verdict
 
 KINDS = {
     Kind.AT_ONCE: "at once",
@@ -17,11 +18,8 @@ KINDS = {
 }
 
 _NAMES = (nginx.NAME, envoy.NAME, ours.NAME)
-_NONE = "-"
 _BUSY = 0.9
 _MARKS = {True: "reached", False: "MISSED", None: "not measured"}
-
-Row = Sequence[str]
 
 
 def render(found: Results, verdicts: Sequence[Verdict]) -> str:
@@ -34,26 +32,10 @@ def render(found: Results, verdicts: Sequence[Verdict]) -> str:
         _open_streams(found),
         _leaving(found),
         _asks(found),
+        *several_table.sections(found),
         _targets(verdicts),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def columns(rows: Sequence[Row]) -> str:
-    """Rows of cells under one another: the first column to the left, the others to the right."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    lines = [
-        "  "
-        + row[0].ljust(widths[0])
-        + "".join("  " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def shown(value: Spread, digits: int = 0) -> str:
-    """A median, and in parentheses the lowest and the highest round."""
-    return f"{value.median:,.{digits}f} ({value.low:,.{digits}f} to {value.high:,.{digits}f})"
 
 
 def _machine(found: Results) -> str:
@@ -84,12 +66,12 @@ def _costs(found: Results) -> str:
 
 
 def _cost(rounds: Sequence[Cost]) -> str:
-    return shown(results.spread([cost.microseconds for cost in rounds])) if rounds else _NONE
+    return shown(results.spread([cost.microseconds for cost in rounds])) if rounds else NONE
 
 
 def _ratio(found: Results, kind: Kind, other: str) -> str:
     ratio = results.cost_ratio(found, kind, ours.NAME, other)
-    return _NONE if ratio is None else shown(ratio, 2)
+    return NONE if ratio is None else shown(ratio, 2)
 
 
 def _envoy(found: Results, kind: Kind) -> str:
@@ -110,7 +92,7 @@ def _rates(found: Results) -> str:
 
 def _rate(rounds: Sequence[Cost]) -> str:
     if not rounds:
-        return _NONE
+        return NONE
     limited = results.spread([cost.busy for cost in rounds]).median < _BUSY
     return shown(results.spread([cost.per_second for cost in rounds])) + ("*" if limited else "")
 

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import msgspec
-
-from . import envoy, nginx, ours, results
+from . import envoy, nginx, ours, results, several_targets
 from .contestants import Kind
 from .results import Results
+from .verdict import Verdict, limited
 
 STREAMS = 5000
 """The open streams that the target is about; fewer say nothing about it."""
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """One target and how it went."""
-
-    target: str
-    found: str
-    """In words; empty when it was not measured."""
-    reached: bool | None
-    """None: not measured."""
 
 
 def verdicts(found: Results) -> list[Verdict]:
@@ -34,6 +21,7 @@ def verdicts(found: Results) -> list[Verdict]:
         *_first_chunk(found),
         _open_streams(found),
         _ask(found),
+        *several_targets.verdicts(found),
     ]
 
 
@@ -63,7 +51,7 @@ def _first_chunk(found: Results) -> list[Verdict]:
     spreads = results.added(found, ours.NAME)
     limits = [("P50", 1.0), ("P99", 5.0)]
     return [
-        _limited(
+        limited(
             f"time to first chunk added, {name}: at most {limit:g} ms",
             None if spreads is None else spreads[number].median,
             limit,
@@ -86,17 +74,9 @@ def _open_streams(found: Results) -> Verdict:
 
 def _ask(found: Results) -> Verdict:
     ratio = results.ask_ratio(found)
-    return _limited(
+    return limited(
         "one ask with its deadline: at most 7 x a checkpoint",
         None if ratio is None else ratio.median,
         7,
         lambda value: f"{value:.1f} x",
     )
-
-
-def _limited(
-    target: str, value: float | None, limit: float, words: Callable[[float], str]
-) -> Verdict:
-    if value is None:
-        return Verdict(target, "", None)
-    return Verdict(target, words(value), value <= limit)

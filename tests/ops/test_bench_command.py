@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sluice.ops.bench import command, envoy, load, nginx, plan, programs
-from sluice.ops.bench.measurements import Bench
+from sluice.ops.bench.bench import Bench
 from sluice.ops.bench.results import Ask, Machine, Results
 
 MACHINE = Machine(2, "3.11.7", optimized=True, kernel="6.1", descriptors=20000, one_core=False)

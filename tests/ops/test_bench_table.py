@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.ops.bench import table, targets
+from sluice.ops.bench import layout, table, targets
 from sluice.ops.bench.results import (
     Ask,
     Cost,
@@ -94,9 +94,9 @@ def test_one_core_and_what_is_missing_are_said_on_top() -> None:
 
 
 def test_columns_line_up_and_no_line_ends_in_blanks() -> None:
-    text = table.columns([("", "a", "bb"), ("name", "1,000", "")])
+    text = layout.columns([("", "a", "bb"), ("name", "1,000", "")])
     assert text == "            a  bb\n  name  1,000"
 
 
 def test_a_spread_shows_thousands_and_its_bounds() -> None:
-    assert table.shown(Spread(1234.5, 1000, 2000)) == "1,234 (1,000 to 2,000)"
+    assert layout.shown(Spread(1234.5, 1000, 2000)) == "1,234 (1,000 to 2,000)"

@@ -1,0 +1,75 @@
+"""What each process of the service took: the first one, its workers, the embedded store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from . import cpu
+from .load import Load
+from .results import Cost, FamilyCost, Scrape
+
+_STORE = "valkey"
+
+
+class Used(msgspec.Struct, frozen=True):
+    """Seconds of processor time that each took between two looks."""
+
+    first: float
+    """The process that was started: the host, or all of the service but its store."""
+    workers: list[float]
+    store: float
+
+    @property
+    def total(self) -> float:
+        """Of all."""
+        return self.first + sum(self.workers) + self.store
+
+
+class Watch:
+    """Looks at a family's processor time now, and again when it is asked what was used."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = cpu.by_process(pid)
+
+    def __repr__(self) -> str:
+        return f"<Watch of {self._pid}>"
+
+    def used(self) -> Used:
+        """Since this watch was made."""
+        after = cpu.by_process(self._pid)
+        names = {member: cpu.name(member) for member in after}
+        return used(self._pid, names, self._before, after)
+
+
+def used(
+    pid: int, names: Mapping[int, str], before: Mapping[int, float], after: Mapping[int, float]
+) -> Used:
+    """Of the family of ``pid``; a process that was not there before began at nothing."""
+    took = {member: seconds - before.get(member, 0.0) for member, seconds in after.items()}
+    stores = {member for member in took if names[member].startswith(_STORE)}
+    return Used(
+        first=took[pid],
+        workers=[took[member] for member in took if member != pid and member not in stores],
+        store=sum(took[member] for member in stores),
+    )
+
+
+def cost(used: Used, load: Load) -> FamilyCost:
+    """Of a request of that load."""
+    micro = 1e6 / load.requests
+    return FamilyCost(
+        cost=Cost(used.total * micro, load.per_second, used.total / (load.microseconds / 1e6)),
+        first=used.first * micro,
+        workers=sum(used.workers) * micro,
+        store=used.store * micro,
+    )
+
+
+def scrape(used: Used, times: int) -> Scrape:
+    """Of so many scrapes on one connection: the worker that has it takes the most."""
+    milli = 1000 / times
+    *others, worker = sorted(used.workers)
+    return Scrape(worker=worker * milli, others=sum(others) * milli, host=used.first * milli)

@@ -1,0 +1,130 @@
+"""What the table says about several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from . import link_asks, results, spread, store_operations
+from .contestants import Kind
+from .layout import NONE, Row, columns, shown
+from .results import Results
+from .several import MANY, ONE
+
+KINDS = {Kind.AT_ONCE: "at once", Kind.PACED: "10 ms apart"}
+
+T = TypeVar("T")
+
+
+def sections(found: Results) -> list[str]:
+    """One text a measurement; empty for what was not measured."""
+    return [
+        _costs(found),
+        _parts(found),
+        _spread(found),
+        _link_asks(found),
+        _store(found),
+        _scrapes(found),
+        _scraped(found),
+    ]
+
+
+def _costs(found: Results) -> str:
+    if not found.workers:
+        return ""
+    rows: list[Row] = [("20 chunks", ONE, MANY, "ratio")]
+    for kind, label in KINDS.items():
+        of = found.workers.get(kind, {})
+        ratio = results.workers_ratio(found, kind, MANY, ONE)
+        cells = [
+            _figure(of.get(name, []), lambda one: one.cost.microseconds) for name in (ONE, MANY)
+        ]
+        rows.append((label, *cells, NONE if ratio is None else shown(ratio, 2)))
+    title = "Processor time of one streamed request in microseconds, all processes and the store"
+    return f"{title}\n{columns(rows)}"
+
+
+def _parts(found: Results) -> str:
+    if not found.workers:
+        return ""
+    rows: list[Row] = [("20 chunks", "", "first process", "workers", "store")]
+    for kind, label in KINDS.items():
+        for name, rounds in found.workers.get(kind, {}).items():
+            parts = (
+                _figure(rounds, lambda one: one.first),
+                _figure(rounds, lambda one: one.workers),
+                _figure(rounds, lambda one: one.store, 1),
+            )
+            rows.append((label, name, *parts))
+    return "Whose part of it is what\n" + columns(rows)
+
+
+def _spread(found: Results) -> str:
+    busiest = results.busiest(found)
+    if not busiest:
+        return ""
+    rows: list[Row] = [
+        (f"opened {way}", shown(results.Spread(*(100 * part for part in of))))
+        for way, spread_of in busiest.items()
+        for of in [(spread_of.median, spread_of.low, spread_of.high)]
+    ]
+    title = f"{spread.STREAMS} long streams over two workers: part of the busier one in per cent"
+    return f"{title}\n{columns(rows)}"
+
+
+def _link_asks(found: Results) -> str:
+    rounds = found.link_asks
+    if not rounds:
+        return ""
+    many = f"{link_asks.WAITING} waiting"
+    rows: list[Row] = [
+        (f"{many}, processor time of who asks", _figure(rounds, lambda one: one.asking, 1)),
+        (f"{many}, of who answers", _figure(rounds, lambda one: one.answering, 1)),
+        ("alone, until the reply", _figure(rounds, lambda one: one.alone, 1)),
+    ]
+    return "One ask to an actor of another process, in microseconds\n" + columns(rows)
+
+
+def _store(found: Results) -> str:
+    rounds = found.store
+    if not rounds:
+        return ""
+    many = f"{store_operations.WAITING} waiting"
+    rows: list[Row] = [
+        (f"{many}, processor time of our client", _figure(rounds, lambda one: one.client, 1)),
+        (f"{many}, of Valkey", _figure(rounds, lambda one: one.server, 1)),
+        ("alone, until the answer", _figure(rounds, lambda one: one.alone, 1)),
+    ]
+    return "One operation of the store, 2 kB, in microseconds\n" + columns(rows)
+
+
+def _scrapes(found: Results) -> str:
+    rounds = found.scrapes
+    if not rounds:
+        return ""
+    rows: list[Row] = [
+        ("the worker that answers", _figure(rounds, lambda one: one.worker, 2)),
+        ("the other worker", _figure(rounds, lambda one: one.others, 2)),
+        ("the host", _figure(rounds, lambda one: one.host, 2)),
+    ]
+    return "One scrape of two workers, processor time in milliseconds\n" + columns(rows)
+
+
+def _scraped(found: Results) -> str:
+    if not found.scraped:
+        return ""
+    rows: list[Row] = [("", "P50", "P99")]
+    for how, rounds in found.scraped.items():
+        cells = (
+            _figure(rounds, lambda one: one.p50, 2),
+            _figure(rounds, lambda one: one.p99, 2),
+        )
+        rows.append((how, *cells))
+    title = "Time to the first chunk through two workers, 32 paced streams, in milliseconds"
+    return f"{title}\n{columns(rows)}"
+
+
+def _figure(rounds: Sequence[T], of: Callable[[T], float], digits: int = 0) -> str:
+    if not rounds:
+        return NONE
+    return shown(results.spread([of(one) for one in rounds]), digits)

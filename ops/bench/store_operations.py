@@ -1,0 +1,95 @@
+"""An operation of the store, through the service's client, on a Valkey as the service starts it.
+
+What is asked is what a cache asks: ``SET`` and ``GET`` of 2 kB, in turn. Client and Valkey have
+a core each. One operation at a time shows how long it takes; with many waiting, what it costs.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+import trio
+
+from sluice.actors.store import (
+    EmbeddedStore,
+    Place,
+    StoreClient,
+    StoreSettings,
+    command,
+    key,
+    open_client,
+)
+from sluice.engine import ChildSpec, SupervisorSpec, open_system
+from sluice.ops.store import find_program
+
+from . import clients, cpu, results
+
+WAITING = 64
+VALUE = b"x" * 2000
+
+_PATIENCE = 5.0
+_START = 30.0
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """How many rounds, of how many operations each; the folder and the core of the Valkey."""
+
+    rounds: int
+    count: int
+    folder: str
+    core: int
+
+
+async def measure(orders: Orders) -> list[results.StoreOperation]:
+    """Each round one by one, then many at a time; the first warms up and does not count."""
+    place = Place.below(orders.folder)
+    # What is slow on a busy machine is to be measured, not passed by.
+    client = open_client(StoreSettings(timeout=_PATIENCE), address=place.address)
+    server = ChildSpec(
+        "embedded", lambda: EmbeddedStore(find_program(), place, client), start_timeout=_START
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.serve)
+        async with open_system(SupervisorSpec("root", [server])):
+            (valkey,) = cpu.family(os.getpid())[1:]
+            os.sched_setaffinity(valkey, {orders.core})
+            found = [await _round(client, valkey, orders.count) for _ in range(1 + orders.rounds)]
+        nursery.cancel_scope.cancel()
+    return found[1:]
+
+
+async def _round(client: StoreClient, valkey: int, count: int) -> results.StoreOperation:
+    alone = max(2, count // 10)
+    began = time.perf_counter()
+    await _set_and_get(client, 0, alone)
+    took = time.perf_counter() - began
+    each = max(2, count // WAITING)
+    theirs, ours = cpu.seconds(valkey), time.process_time()
+    async with trio.open_nursery() as nursery:
+        for number in range(WAITING):
+            nursery.start_soon(_set_and_get, client, number, each)
+    ours = time.process_time() - ours
+    theirs = cpu.seconds(valkey) - theirs
+    micro = 1e6 / (each * WAITING)
+    return results.StoreOperation(ours * micro, theirs * micro, took * 1e6 / alone)
+
+
+async def _set_and_get(client: StoreClient, number: int, count: int) -> None:
+    name = key("bench", str(number))
+    ops = [command("SET", name, VALUE), command("GET", name)]
+    for turn in range(count):
+        await client.run(ops[turn % 2])
+
+
+def main() -> None:
+    """The program that measures."""
+    orders = clients.orders_as(Orders)
+    Path(orders.folder).mkdir(exist_ok=True)
+    clients.hand_in(trio.run(measure, orders))
+
+
+if __name__ == "__main__":
+    main()
