@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -27,6 +27,11 @@ class Used(msgspec.Struct, frozen=True):
         return self.first + sum(self.workers) + self.store
 
 
+def stores(pid: int) -> list[int]:
+    """The embedded stores in the family of ``pid``."""
+    return [member for member in cpu.family(pid) if cpu.name(member).startswith(_STORE)]
+
+
 class Watch:
     """Looks at a family's processor time now, and again when it is asked what was used."""
 
@@ -39,21 +44,18 @@ class Watch:
 
     def used(self) -> Used:
         """Since this watch was made."""
-        after = cpu.by_process(self._pid)
-        names = {member: cpu.name(member) for member in after}
-        return used(self._pid, names, self._before, after)
+        return used(self._pid, stores(self._pid), self._before, cpu.by_process(self._pid))
 
 
 def used(
-    pid: int, names: Mapping[int, str], before: Mapping[int, float], after: Mapping[int, float]
+    pid: int, stores: Collection[int], before: Mapping[int, float], after: Mapping[int, float]
 ) -> Used:
     """Of the family of ``pid``; a process that was not there before began at nothing."""
     took = {member: seconds - before.get(member, 0.0) for member, seconds in after.items()}
-    stores = {member for member in took if names[member].startswith(_STORE)}
     return Used(
         first=took[pid],
         workers=[took[member] for member in took if member != pid and member not in stores],
-        store=sum(took[member] for member in stores),
+        store=sum(seconds for member, seconds in took.items() if member in stores),
     )
 
 

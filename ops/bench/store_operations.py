@@ -25,7 +25,7 @@ from sluice.actors.store import (
 from sluice.engine import ChildSpec, SupervisorSpec, open_system
 from sluice.ops.store import find_program
 
-from . import clients, cpu, results
+from . import clients, cpu, family, results
 
 WAITING = 64
 VALUE = b"x" * 2000
@@ -54,7 +54,7 @@ async def measure(orders: Orders) -> list[results.StoreOperation]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.serve)
         async with open_system(SupervisorSpec("root", [server])):
-            (valkey,) = cpu.family(os.getpid())[1:]
+            (valkey,) = family.stores(os.getpid())
             os.sched_setaffinity(valkey, {orders.core})
             found = [await _round(client, valkey, orders.count) for _ in range(1 + orders.rounds)]
         nursery.cancel_scope.cancel()

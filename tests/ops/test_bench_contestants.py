@@ -34,6 +34,16 @@ def test_we_are_configured_with_a_provider_and_a_model_for_each_kind(tmp_path: P
     assert read["providers"]["leaving"]["base_url"] == "http://127.0.0.1:1003/leaving/v1"
 
 
+def test_we_may_run_twice_side_by_side_with_a_number_of_workers_each(tmp_path: Path) -> None:
+    ground = Ground(tmp_path, 0, 1, 20000)
+    one, many = [
+        tomllib.loads(ours.configuration(ground, port, UPSTREAM, workers))["server"]
+        for port, workers in [(8000, 0), (8001, 2)]
+    ]
+    assert (one["workers"], many["workers"]) == (0, 2)
+    assert one["data_dir"] != many["data_dir"]
+
+
 def test_a_template_with_a_blank_that_nobody_fills_is_an_error() -> None:
     with pytest.raises(KeyError):
         fill.filled("model.toml", name="paced")

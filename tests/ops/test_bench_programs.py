@@ -65,6 +65,19 @@ def test_a_program_that_does_not_come_up_is_told_with_the_end_of_its_log(
         program.wait_for(programs.free_port())
 
 
+def test_a_program_is_waited_for_until_it_says_so(ground: programs.Ground) -> None:
+    argv = [sys.executable, "-uc", "import time; print('it is ready'); time.sleep(60)"]
+    with programs.running("speaker", argv, ground, CORE) as program:
+        program.wait_for_line("ready")
+        assert program.tail() == "it is ready"
+
+
+def test_a_program_may_have_several_cores(ground: programs.Ground) -> None:
+    cores = os.sched_getaffinity(0)
+    with programs.running("sleeper", ["sleep", "60"], ground, *cores) as program:
+        assert os.sched_getaffinity(program.pid) == cores
+
+
 def test_what_would_override_the_configuration_is_kept_from_the_programs(
     ground: programs.Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:

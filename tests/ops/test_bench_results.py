@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from sluice.ops.bench import results
-from sluice.ops.bench.results import Ask, Cost, FirstChunk, Machine, OpenStreams, Results, Spread
+from sluice.ops.bench.results import (
+    Ask,
+    Cost,
+    FamilyCost,
+    FirstChunk,
+    Machine,
+    OpenStreams,
+    Results,
+    Spread,
+)
 
 MACHINE = Machine(2, "3.11", optimized=True, kernel="6.1", descriptors=20000, one_core=False)
 
@@ -31,6 +40,22 @@ def test_a_cost_ratio_is_taken_round_by_round() -> None:
         MACHINE, costs={"paced": {"Sluice": costs(200, 400, 900), "nginx": costs(100, 200, 300)}}
     )
     assert results.cost_ratio(found, "paced", "Sluice", "nginx") == Spread(2, 2, 3)
+
+
+def test_several_processes_are_compared_with_one_round_by_round() -> None:
+    one, many = costs(100, 200), costs(120, 300)
+    rounds = {
+        "one": [FamilyCost(cost, cost.microseconds, 0, 0) for cost in one],
+        "many": [FamilyCost(cost, 0, cost.microseconds, 0) for cost in many],
+    }
+    found = Results(MACHINE, workers={"paced": rounds})
+    assert results.workers_ratio(found, "paced", "many", "one") == Spread(1.35, 1.2, 1.5)
+    assert results.workers_ratio(found, "at-once", "many", "one") is None
+
+
+def test_the_busiest_process_is_told_by_its_part_of_all_streams() -> None:
+    found = Results(MACHINE, spread={"at once": [[32, 32], [48, 16], [64]], "never": []})
+    assert results.busiest(found) == {"at once": Spread(0.75, 0.5, 1)}
 
 
 def test_there_is_no_ratio_to_somebody_who_did_not_take_part() -> None:

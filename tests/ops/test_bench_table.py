@@ -6,11 +6,15 @@ from sluice.ops.bench import layout, table, targets
 from sluice.ops.bench.results import (
     Ask,
     Cost,
+    FamilyCost,
     FirstChunk,
+    LinkAsk,
     Machine,
     OpenStreams,
     Results,
+    Scrape,
     Spread,
+    StoreOperation,
 )
 
 MACHINE = Machine(2, "3.11.7", optimized=True, kernel="6.1", descriptors=20000, one_core=False)
@@ -59,6 +63,34 @@ def test_every_measurement_has_its_section() -> None:
     assert line(text, "Sluice 5,000") == "Sluice 5,000 2 21.5 4.2 s"
     assert line(text, "Sluice 0.50") == "Sluice 0.50 (0.25 to 1.50)"
     assert line(text, "ask / checkpoint") == "ask / checkpoint 6.0 (6.0 to 6.0)"
+
+
+def test_several_processes_have_their_sections() -> None:
+    one, many = Cost(400, 1000, 1), Cost(500, 1000, 1)
+    rounds = {
+        "workers = 0": [FamilyCost(one, 399, 0, 1)],
+        "workers = 2": [FamilyCost(many, 50, 447.5, 2.5)],
+    }
+    text = printed(
+        Results(
+            MACHINE,
+            workers={"at-once": rounds},
+            spread={"one by one": [[32, 32], [48, 16], [40, 24]]},
+            link_asks=[LinkAsk(23.5, 22.5, 120)],
+            store=[StoreOperation(18.5, 5, 200)],
+            scrapes=[Scrape(2.25, 1.5, 3)],
+            scraped={"nobody scrapes": [FirstChunk(1, 2)]},
+        )
+    )
+    ratio = "at once 400 (400 to 400) 500 (500 to 500) 1.25 (1.25 to 1.25)"
+    assert line(text, "at once 400") == ratio
+    parts = "at once workers = 2 50 (50 to 50) 448 (448 to 448) 2.5 (2.5 to 2.5)"
+    assert line(text, "at once workers = 2") == parts
+    assert line(text, "opened one by one") == "opened one by one 62 (50 to 75)"
+    assert line(text, "64 waiting, of who answers").endswith("22.5 (22.5 to 22.5)")
+    assert line(text, "64 waiting, of Valkey").endswith("5.0 (5.0 to 5.0)")
+    assert line(text, "the worker that answers").endswith("2.25 (2.25 to 2.25)")
+    assert line(text, "nobody scrapes") == "nobody scrapes 1.00 (1.00 to 1.00) 2.00 (2.00 to 2.00)"
 
 
 def test_targets_are_marked_reached_missed_or_not_measured() -> None:

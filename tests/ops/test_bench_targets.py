@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from sluice.ops.bench import targets
-from sluice.ops.bench.results import Ask, Cost, FirstChunk, Machine, OpenStreams, Results
+from sluice.ops.bench.results import (
+    Ask,
+    Cost,
+    FamilyCost,
+    FirstChunk,
+    LinkAsk,
+    Machine,
+    OpenStreams,
+    Results,
+    Scrape,
+    StoreOperation,
+)
 from sluice.ops.bench.verdict import Verdict
 
 MACHINE = Machine(2, "3.11", optimized=True, kernel="6.1", descriptors=20000, one_core=False)
@@ -89,3 +100,55 @@ def test_open_streams_must_all_live_and_be_small_and_few_prove_nothing(
 def test_an_ask_may_cost_seven_checkpoints() -> None:
     assert judged(results(asks=[Ask(2, 14)]), "one ask").reached is True
     assert judged(results(asks=[Ask(2, 14.1)]), "one ask").reached is False
+
+
+@pytest.mark.parametrize(("kind", "what"), [("at-once", "at once"), ("paced", "10 ms apart")])
+@pytest.mark.parametrize(("many", "reached"), [(125, True), (126, False)])
+def test_a_request_may_cost_a_quarter_more_with_two_workers(
+    *, kind: str, what: str, many: float, reached: bool
+) -> None:
+    rounds = {
+        "workers = 0": [FamilyCost(Cost(100, 1000, 1), 100, 0, 0)],
+        "workers = 2": [FamilyCost(Cost(many, 1000, 1), 0, many, 0)],
+    }
+    (verdict,) = [
+        one
+        for one in targets.verdicts(results(workers={kind: rounds}))
+        if f"{what}, workers = 2" in one.target
+    ]
+    assert verdict.reached is reached
+    assert verdict.found == f"{many / 100:.2f} x"
+
+
+@pytest.mark.parametrize(
+    ("crowds", "reached"),
+    [
+        ({"at once": [[38, 26]], "one by one": [[32, 32]]}, True),
+        ({"at once": [[32, 32]], "one by one": [[39, 25]]}, False),
+        ({"at once": [[64]]}, False),
+    ],
+)
+def test_of_long_streams_the_busier_worker_may_have_60_in_100_however_they_came(
+    *, crowds: dict[str, list[list[int]]], reached: bool
+) -> None:
+    assert judged(results(spread=crowds), "64 long streams").reached is reached
+
+
+@pytest.mark.parametrize(
+    ("asking", "answering", "reached"), [(25, 25, True), (25.1, 10, False), (10, 25.1, False)]
+)
+def test_an_ask_to_another_process_may_cost_25_microseconds_on_either_side(
+    *, asking: float, answering: float, reached: bool
+) -> None:
+    found = results(link_asks=[LinkAsk(asking, answering, 1000)])
+    assert judged(found, "an ask to another process").reached is reached
+
+
+def test_an_operation_of_the_store_may_cost_its_client_30_microseconds() -> None:
+    assert judged(results(store=[StoreOperation(30, 99, 99)]), "an operation").reached is True
+    assert judged(results(store=[StoreOperation(30.1, 1, 1)]), "an operation").reached is False
+
+
+def test_a_scrape_may_cost_the_worker_that_answers_5_milliseconds() -> None:
+    assert judged(results(scrapes=[Scrape(5, 9, 9)]), "a scrape").reached is True
+    assert judged(results(scrapes=[Scrape(5.1, 1, 1)]), "a scrape").reached is False
