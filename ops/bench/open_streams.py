@@ -90,17 +90,24 @@ async def measure(orders: Orders) -> results.OpenStreams:
     crowd = Crowd(orders.address, orders.streams)
     try:
         await tell_upstream(orders.upstream, "/hold")
-        began = time.perf_counter()
+        began, used = time.perf_counter(), cpu.seconds(orders.pid)
         opened = await crowd.open()
-        seconds = time.perf_counter() - began
+        seconds, used = time.perf_counter() - began, cpu.seconds(orders.pid) - used
         alive = await crowd.live()
         grown = cpu.resident(orders.pid) - before
         await tell_upstream(orders.upstream, "/release")
         complete = await crowd.end()
     finally:
         crowd.close()
-    kilobytes = grown / 1000 / max(1, alive)
-    return results.OpenStreams(orders.streams, opened, alive, complete, kilobytes, seconds)
+    return results.OpenStreams(
+        asked=orders.streams,
+        opened=opened,
+        alive=alive,
+        complete=complete,
+        kilobytes=grown / 1000 / max(1, alive),
+        seconds=seconds,
+        microseconds=used * 1e6 / max(1, opened),
+    )
 
 
 async def tell_upstream(port: int, path: str) -> None:

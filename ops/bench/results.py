@@ -49,6 +49,8 @@ class OpenStreams(msgspec.Struct, frozen=True):
     """Growth of resident memory, a stream (1 kB = 1,000 bytes)."""
     seconds: float
     """Until all were open."""
+    microseconds: float
+    """Processor time of the proxy until then, a stream."""
 
     @property
     def lost(self) -> int:

@@ -114,12 +114,22 @@ def _first_chunk(found: Results) -> str:
 def _open_streams(found: Results) -> str:
     if not found.open_streams:
         return ""
-    rows: list[Row] = [("", "streams", "lost", "kB each", "all open after")]
+    rows: list[Row] = [("", "streams", "lost", "kB each", "all open after", "µs each")]
     rows += [
-        (name, f"{of.asked:,}", f"{of.lost:,}", f"{of.kilobytes:.1f}", f"{of.seconds:.1f} s")
+        (
+            name,
+            f"{of.asked:,}",
+            f"{of.lost:,}",
+            f"{of.kilobytes:.1f}",
+            f"{of.seconds:.1f} s",
+            f"{of.microseconds:,.0f}",
+        )
         for name, of in found.open_streams.items()
     ]
-    return "Open streams in one worker, growth of resident memory\n" + columns(rows)
+    return (
+        "Open streams in one worker: growth of resident memory; time and processor time to open\n"
+        + columns(rows)
+    )
 
 
 def _leaving(found: Results) -> str:

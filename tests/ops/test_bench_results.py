@@ -83,5 +83,5 @@ def test_an_ask_is_told_in_checkpoints() -> None:
 
 
 def test_a_stream_that_did_not_open_stay_and_end_well_is_lost() -> None:
-    assert OpenStreams(100, 100, 100, 100, 10, 1).lost == 0
-    assert OpenStreams(100, 99, 98, 97, 10, 1).lost == 3
+    assert OpenStreams(100, 100, 100, 100, 10, 1, 99).lost == 0
+    assert OpenStreams(100, 99, 98, 97, 10, 1, 99).lost == 3

@@ -34,7 +34,7 @@ def full() -> Results:
             },
         },
         first_chunk={"direct": [FirstChunk(1, 2)], "Sluice": [FirstChunk(1.4, 3)]},
-        open_streams={"Sluice": OpenStreams(5000, 5000, 5000, 4998, 21.5, 4.2)},
+        open_streams={"Sluice": OpenStreams(5000, 5000, 5000, 4998, 21.5, 4.2, 1050)},
         leaving={"Sluice": [0.5, 0.25, 1.5]},
         asks=[Ask(3, 18)],
     )
@@ -60,7 +60,7 @@ def test_every_measurement_has_its_section() -> None:
     assert (
         line(text, "added by Sluice") == "added by Sluice 0.40 (0.40 to 0.40) 1.00 (1.00 to 1.00)"
     )
-    assert line(text, "Sluice 5,000") == "Sluice 5,000 2 21.5 4.2 s"
+    assert line(text, "Sluice 5,000") == "Sluice 5,000 2 21.5 4.2 s 1,050"
     assert line(text, "Sluice 0.50") == "Sluice 0.50 (0.25 to 1.50)"
     assert line(text, "ask / checkpoint") == "ask / checkpoint 6.0 (6.0 to 6.0)"
 

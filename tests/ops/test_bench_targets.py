@@ -84,10 +84,10 @@ def test_time_to_the_first_chunk_is_judged_at_the_median_and_at_the_tail() -> No
 @pytest.mark.parametrize(
     ("streams", "reached"),
     [
-        (OpenStreams(5000, 5000, 5000, 5000, 40, 3), True),
-        (OpenStreams(5000, 5000, 5000, 4999, 40, 3), False),
-        (OpenStreams(5000, 5000, 5000, 5000, 40.1, 3), False),
-        (OpenStreams(200, 200, 200, 200, 10, 1), None),
+        (OpenStreams(5000, 5000, 5000, 5000, 40, 3, 99), True),
+        (OpenStreams(5000, 5000, 5000, 4999, 40, 3, 99), False),
+        (OpenStreams(5000, 5000, 5000, 5000, 40.1, 3, 99), False),
+        (OpenStreams(200, 200, 200, 200, 10, 1, 99), None),
     ],
 )
 def test_open_streams_must_all_live_and_be_small_and_few_prove_nothing(
