@@ -68,7 +68,7 @@ def _operation(found: Results) -> Verdict:
 def _scrape(found: Results) -> Verdict:
     costs = [one.worker for one in found.scrapes]
     return limited(
-        f"a scrape, {WORKERS} workers: less than {_SCRAPE} ms of the worker that answers",
+        f"a scrape, {WORKERS} workers: at most {_SCRAPE} ms of the worker that answers",
         results.spread(costs).median if costs else None,
         _SCRAPE,
         lambda value: f"{value:.2f} ms",
