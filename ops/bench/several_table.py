@@ -8,7 +8,7 @@ from typing import TypeVar
 from . import link_asks, results, spread, store_operations
 from .contestants import Kind
 from .layout import NONE, Row, columns, shown
-from .results import Results
+from .results import Results, Spread
 from .several import MANY, ONE
 
 KINDS = {Kind.AT_ONCE: "at once", Kind.PACED: "10 ms apart"}
@@ -63,13 +63,13 @@ def _spread(found: Results) -> str:
     busiest = results.busiest(found)
     if not busiest:
         return ""
-    rows: list[Row] = [
-        (f"opened {way}", shown(results.Spread(*(100 * part for part in of))))
-        for way, spread_of in busiest.items()
-        for of in [(spread_of.median, spread_of.low, spread_of.high)]
-    ]
+    rows: list[Row] = [(f"opened {way}", shown(_per_cent(part))) for way, part in busiest.items()]
     title = f"{spread.STREAMS} long streams over two workers: part of the busier one in per cent"
     return f"{title}\n{columns(rows)}"
+
+
+def _per_cent(part: Spread) -> Spread:
+    return Spread(100 * part.median, 100 * part.low, 100 * part.high)
 
 
 def _link_asks(found: Results) -> str:
