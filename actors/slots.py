@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 
@@ -46,6 +47,10 @@ class Slots:
         """`give_back` for each of ``holders``."""
         for holder in holders:
             self.give_back(holder)
+
+    def by_process(self) -> dict[str, int]:
+        """How many slots are held in each process."""
+        return Counter(self._holders.values())
 
     def bereave(self, process: str) -> int:
         """``process`` has ended, and with it all that held slots in it; how many those were."""

@@ -6,6 +6,7 @@
      ├─ store           our own Valkey, or what stands for the configured one
      ├─ metrics         adds up what the workers count, renders /metrics
      ├─ connections     the slots of this replica
+     ├─ control         what workers tell operators
      └─ workers         one_for_one: one child a process
 """
 
@@ -40,6 +41,7 @@ from sluice.engine import (
     Links,
     NotPossible,
     ProcessSpec,
+    ProcessStatistics,
     Ref,
     Replace,
     StartFailed,
@@ -49,6 +51,8 @@ from sluice.engine import (
 )
 from sluice.http.services import Lifecycle
 from sluice.ops.config import Config
+from sluice.ops.control.desk import Desk, HostControl
+from sluice.ops.control.orders import CONTROL
 from sluice.ops.logs import get_logger
 from sluice.ops.place import (
     CONFIGURATION,
@@ -81,6 +85,7 @@ class Host:
         self.store = store_of(config, self._on_store)
         self.tally = Tally(Known.of(config.routing, VERSION))
         self.watchers: set[Callable[[Event], None]] = set()
+        self.desk = Desk()
         self.state: Lifecycle = "starting"
         self.system: System
         self._listening = listening
@@ -101,6 +106,7 @@ class Host:
                 *store_children(self.config, self.store),
                 ChildSpec("metrics", lambda: Collector(whole, own, outbox, samplers, self._givers)),
                 ChildSpec("connections", lambda: Connections(self.slots, returns)),
+                ChildSpec(CONTROL, lambda: HostControl(self.desk)),
                 SupervisorSpec("workers", [self._worker(name) for name in self.names]),
             ],
         )
@@ -169,6 +175,7 @@ class Host:
     def _bereave(self, process: str) -> None:
         self.system.ref("connections").tell_nowait(Ended(process))
         self.system.ref("metrics").tell_nowait(shares.Ended(process))
+        self.desk.ended(process)
 
     def _givers(self) -> list[Ref]:
         return [self.system.ref(f"shares@{name}") for name in self._up()]
@@ -182,6 +189,16 @@ class Host:
             return []
         found = [self.system.inspect(path) for path in self.system.paths]
         return [each for each in found if isinstance(each, ActorStatistics)]
+
+    def process(self, name: str) -> ProcessStatistics | None:
+        """What is known of the worker ``name``; None while there is none."""
+        found = self.system.inspect(f"workers/{name}")
+        domain = found.domain if isinstance(found, ActorStatistics) else None
+        return domain if isinstance(domain, ProcessStatistics) else None
+
+    def control(self, name: str) -> Ref:
+        """Where operators' questions to the worker ``name`` go."""
+        return self.system.ref(f"{CONTROL}@{name}")
 
     def _worker(self, name: str) -> ChildSpec:
         descriptors = [each.fileno() for each in self._listening]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sluice.actors.connections import Acquire, Count, Released
 from sluice.actors.metrics import Figures, Render
 from sluice.actors.shares import GiveShares, TakeShares
 from sluice.actors.streams import Place
 from sluice.engine import Message, Protocol
+from sluice.ops.control.orders import Finished, LogFrom, Order, Report, Survey
 
 HOST: Final = "host"
 """The host's name as a process."""
@@ -24,8 +25,10 @@ class Drain(Message[None], frozen=True):
     """Take no new stream; answered when those that run have ended, well or not."""
 
 
+_FOR_OPERATORS: Final[list[type[Message[Any]]]] = [Survey, Order, LogFrom, Report, Finished]
+
 PROTOCOL: Final = Protocol(
-    [Acquire, Released, Count, Render, Figures, GiveShares, TakeShares, Drain]
+    [Acquire, Released, Count, Render, Figures, GiveShares, TakeShares, Drain, *_FOR_OPERATORS]
 )
 """Everything that may cross, either way."""
 

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import NoReturn
 
@@ -17,7 +17,9 @@ from sluice.engine import EngineError
 from sluice.http.edge_settings import BACKLOG
 from sluice.http.server import bind
 from sluice.ops.config import Config
+from sluice.ops.control.controlled import Controlled
 from sluice.ops.control.place import CannotListen
+from sluice.ops.control.replica import ControlledReplica
 from sluice.ops.control.serving import open_for_operators
 from sluice.ops.control.worker import ControlledWorker
 from sluice.ops.host import Host, open_host
@@ -65,7 +67,7 @@ class _Service:
                     open_for_operators(self._config, self._log) as control,
                     self._open(listening) as self._worker,
                 ):
-                    control.controlled = ControlledWorker(self._worker, self._drain)
+                    control.controlled = _controlled(self._worker, self._drain)
                     spare_the_collector()
                     self._log.info("serving", addresses=self._worker.addresses)
                     await self._stop.wait()
@@ -116,6 +118,13 @@ class _Service:
         self._log.warning("ended by force", signal=name)
         self.well = False
         self._worker.hurry()
+
+
+def _controlled(service: Worker | Host, end: Callable[[], None]) -> Controlled:
+    """What operators see: one process, or a host with its workers."""
+    if isinstance(service, Host):
+        return ControlledReplica(service, end)
+    return ControlledWorker(service, end)
 
 
 def _leave(name: str) -> NoReturn:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -64,9 +65,13 @@ from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeCounts
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 from sluice.ops.config import Config
+from sluice.ops.control.operator import News, WorkerControl
+from sluice.ops.control.orders import CONTROL
+from sluice.ops.control.sight import Home
 from sluice.ops.drainer import Drainer
 from sluice.ops.limits import clients_within
 from sluice.ops.logs import get_logger, line_of, request_line
+from sluice.ops.place import HOST
 from sluice.ops.store import store_children, store_of, store_sampler
 
 VERSION = metadata.version("sluice-sse")
@@ -108,6 +113,10 @@ class Worker:
         self.spawn = spawn
         self.tally = Tally(Known.of(config.routing, VERSION))
         self.watchers: set[Callable[[Event], None]] = set()
+        self.home = _home(place)
+        self.news = News(self.home)
+        if place.process:
+            self.watchers.add(self.news.put)
         self.store = store_of(config, self.on_store)
         self.system: System
 
@@ -307,7 +316,7 @@ def _tree(worker: Worker) -> SupervisorSpec:
     return SupervisorSpec(
         "root",
         [
-            *([] if worker.place.process else store_children(config, worker.store)),
+            *([_control(worker)] if worker.place.process else store_children(config, worker.store)),
             ChildSpec("metrics", lambda: Metrics(tally, window, worker.ledger, samplers)),
             *(_of_several(worker) if worker.place.process else _alone(worker)),
             SupervisorSpec("providers", _providers(worker)),
@@ -315,6 +324,17 @@ def _tree(worker: Worker) -> SupervisorSpec:
             ChildSpec("edge", lambda: _edge(worker, counts), shutdown=patience),
         ],
     )
+
+
+def _home(place: Place) -> Home:
+    """This process, as operators call it."""
+    name = place.process.partition("#")[0]
+    return Home(name, os.getpid(), f"@{name}")
+
+
+def _control(worker: Worker) -> ChildSpec:
+    """What a worker has for operators: the first to start and the last to stop."""
+    return ChildSpec(CONTROL, lambda: WorkerControl(worker, worker.home, worker.news, HOST))
 
 
 def _alone(worker: Worker) -> list[ChildSpec]:

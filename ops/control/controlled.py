@@ -1,4 +1,4 @@
-"""What the control server controls: one process now, a host with many workers later."""
+"""What the control server controls: one process, or a host with its workers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ class Controlled(Protocol):
     """A running service.
 
     Every method may raise `protocol.Refused`. Paths are whatever `tree` says they are:
-    ``providers/openai`` here, ``workers/1`` or ``streams@worker-1`` elsewhere. A command is
-    carried out to its end also when the operator who gave it has left.
+    ``providers/openai``, and of a host with workers ``workers/worker-1``,
+    ``providers/openai@worker-1``. A command is carried out to its end also when the operator who
+    gave it has left.
     """
 
-    def status(self) -> ServiceStatus:
-        """How it is."""
+    async def status(self) -> ServiceStatus:
+        """How it is. Bounded, whoever does not answer."""
 
-    def tree(self) -> Node:
-        """All supervisors and actors."""
+    async def tree(self) -> Node:
+        """All supervisors and actors. Bounded likewise."""
 
     async def restart(self, path: str) -> Outcome:
         """Stop what is at ``path`` in order, and start it anew."""
@@ -41,7 +42,7 @@ class Controlled(Protocol):
     def drain(self) -> Draining:
         """Begin the end, as on SIGTERM. Idempotent."""
 
-    def log_level(self, level: LogLevel | None) -> LevelSet:
+    async def log_level(self, level: LogLevel | None) -> LevelSet:
         """Log from ``level`` on; None: change nothing."""
 
     async def glance(self) -> Glance:

@@ -39,11 +39,13 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     """One process of the service."""
 
     name: str
-    pid: int
+    pid: int | None
+    """None: there is no such process now."""
     state: str
+    """``starting``, ``serving``, ``draining``; ``down``; ``not answering``: it is held up."""
     uptime: float
     streams: int
-    """Live."""
+    """Live; a host has none."""
     cpu: float = 0.0
     """Seconds of CPU, user and system, since its start."""
     memory: int = 0
@@ -78,6 +80,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     """``supervisor``, or the name of the actor's class."""
     process: str
+    """Where it lives."""
+    pid: int | None = None
+    """That process's id. Of a worker it is the worker's, though who minds it is the host's."""
     state: str
     incarnation: int
     restarts: int
@@ -91,6 +96,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     handling: str | None = None
     statistics: dict[str, Any] | None = None
     """What the actor says of itself."""
+    note: str = ""
+    """What is wrong with it; or why nothing is known of what is below it."""
     children: tuple[Node, ...] = ()
 
 
@@ -118,6 +125,8 @@ class LevelSet(msgspec.Struct, frozen=True):
 
     level: LogLevel
     before: LogLevel
+    missed: tuple[str, ...] = ()
+    """Processes that did not answer; they are told as soon as they do."""
 
 
 class ProviderFigures(msgspec.Struct, frozen=True):

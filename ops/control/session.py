@@ -162,7 +162,7 @@ class Session:
             if self._unlisten is None and not self._scope.cancel_called:
                 self._unlisten = controlled.listen(self._happened)
             return None
-        return answer_at_once(controlled, command)
+        return await answer(controlled, command)
 
     def _happened(self, event: Happened) -> None:
         self._send(Event(event))
@@ -212,16 +212,16 @@ async def act(controlled: Controlled, command: Restart | Pause | Resume | Stop) 
             assert_never(command)
 
 
-def answer_at_once(controlled: Controlled, command: Status | Tree | Drain | SetLevel) -> object:
-    """The result of a command that waits for nobody."""
+async def answer(controlled: Controlled, command: Status | Tree | Drain | SetLevel) -> object:
+    """The result of a command that is about the whole."""
     match command:
         case Status():
-            return controlled.status()
+            return await controlled.status()
         case Tree():
-            return controlled.tree()
+            return await controlled.tree()
         case Drain():
             return controlled.drain()
         case SetLevel(level=level):
-            return controlled.log_level(level)
+            return await controlled.log_level(level)
         case _:
             assert_never(command)

@@ -52,10 +52,10 @@ class Fake:
         self.let = trio.Event()
         self.restarted = 0
 
-    def status(self) -> ServiceStatus:
+    async def status(self) -> ServiceStatus:
         raise Refused("failed", "no status")
 
-    def tree(self) -> Node:
+    async def tree(self) -> Node:
         return NODE
 
     async def restart(self, path: str) -> Outcome:
@@ -71,7 +71,7 @@ class Fake:
     def drain(self) -> Draining:
         return Draining(0, 0.0)
 
-    def log_level(self, level: LogLevel | None) -> LevelSet:
+    async def log_level(self, level: LogLevel | None) -> LevelSet:
         return LevelSet(level or "info", "info")
 
     async def glance(self) -> Glance:
