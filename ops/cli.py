@@ -78,6 +78,10 @@ def main(argv: Sequence[str] | None = None, platform: str = sys.platform) -> int
         return _dispatch(words)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BaseExceptionGroup as group:  # as a nursery raises what comes while it is open
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
+        return INTERRUPTED
     except BrokenPipeError:  # `sluice check | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK

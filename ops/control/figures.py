@@ -60,9 +60,9 @@ def figures_between(before: Glance | None, after: Glance) -> Figures:
     moved = _moved(before.first_chunks, after.first_chunks)
     return Figures(
         interval=seconds,
-        requests=_rate(before.requests, after.requests, seconds),
-        errors=_rate(before.errors, after.errors, seconds),
-        chunks=_rate(before.chunks, after.chunks, seconds),
+        requests=rate(before.requests, after.requests, seconds),
+        errors=rate(before.errors, after.errors, seconds),
+        chunks=rate(before.chunks, after.chunks, seconds),
         first_chunk_p50=quantile(0.50, after.bounds, moved),
         first_chunk_p99=quantile(0.99, after.bounds, moved),
         connections=after.connections,
@@ -92,7 +92,7 @@ def quantile(q: float, bounds: Sequence[float], buckets: Sequence[int]) -> float
     return bounds[-1] if bounds else None
 
 
-def _rate(before: float, after: float, seconds: float) -> float:
+def rate(before: float, after: float, seconds: float) -> float:
     """A counter that has fallen was begun again: all of it is new."""
     if seconds <= 0:
         return 0.0
@@ -110,8 +110,8 @@ def _provider_figures(
 ) -> ProviderFigures:
     return ProviderFigures(
         name=name,
-        requests=_rate(before.requests, after.requests, seconds),
-        errors=_rate(before.errors, after.errors, seconds),
+        requests=rate(before.requests, after.requests, seconds),
+        errors=rate(before.errors, after.errors, seconds),
         idle=after.idle,
         active=after.active,
     )

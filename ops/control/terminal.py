@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import termios
 import tty
 from collections.abc import Iterator, Sequence
@@ -16,9 +17,22 @@ from rich.text import Text
 
 from .top_view import Row
 
+_KEY: Final = re.compile(rb"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
+"""One key: an escape sequence of a terminal's, or one byte."""
 _NAMES: Final = {b"\x1b[A": "up", b"\x1bOA": "up", b"\x1b[B": "down", b"\x1bOB": "down"}
-_KEYS: Final = 64
-"""Bytes read at a time: more than one key only if somebody pastes."""
+_BYTES: Final = 256
+"""Read at a time: several keys, if somebody types ahead."""
+_DUMB: Final = frozenset({"", "dumb", "unknown"})
+
+
+def keys_in(typed: bytes) -> list[str]:
+    """The keys in what a terminal sent: characters, ``up``, ``down``; ``?`` for others."""
+    return [_name(key) for key in _KEY.findall(typed)]
+
+
+def can_show(terminal: str | None) -> bool:
+    """Whether a terminal of this type (``$TERM``) has another screen to show frames on."""
+    return (terminal or "") not in _DUMB
 
 
 class Terminal:
@@ -39,14 +53,13 @@ class Terminal:
         text.no_wrap = True
         self._live.update(text, refresh=True)
 
-    async def key(self) -> str:
-        """The next key: a character, ``up`` or ``down``; empty when the terminal has gone."""
+    async def keys(self) -> list[str]:
+        """The next keys, at least one, as `keys_in` has them; none when the terminal has gone."""
         await trio.lowlevel.wait_readable(self._keyboard)
         try:
-            pressed = os.read(self._keyboard, _KEYS)
+            return keys_in(os.read(self._keyboard, _BYTES))
         except OSError:
-            return ""
-        return _NAMES.get(pressed, pressed[:1].decode("ascii", "replace"))
+            return []
 
 
 @contextmanager
@@ -60,3 +73,9 @@ def open_terminal(keyboard: int) -> Iterator[Terminal]:
             yield Terminal(live, keyboard)
     finally:
         termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+def _name(key: bytes) -> str:
+    if key in _NAMES:
+        return _NAMES[key]
+    return "?" if len(key) > 1 else key.decode("ascii", "replace")

@@ -24,6 +24,7 @@ from sluice.ops.control.protocol import (
     read_command,
     read_frame,
 )
+from sluice.ops.control.snapshot import Snapshot
 from sluice.ops.control.top_view import View
 from sluice.ops.control.top_view import frame as top_frame
 from sluice.ops.control.views import event_lines, span, tree_lines
@@ -130,15 +131,15 @@ def test_a_frame_of_top_fits_its_terminal(width: int, height: int) -> None:
     providers = tuple(ProviderFigures("p" * 50, 1.0, 1.0, 1, 1) for _ in range(5))
     figures = Figures(interval=1.0, first_chunk_p50=0.05, providers=providers)
     root = Node(**{**{f: getattr(ROOT, f) for f in ROOT.__struct_fields__}, "children": many})
-    rows = top_frame(View(status=STATUS, tree=root, figures=figures), width, height)
+    now = Snapshot(status=STATUS, tree=root, figures=figures)
+    rows = top_frame(View(now=now), width, height)
     assert len(rows) <= height
     assert all(len(row.text) <= width for row in rows)
 
 
 def test_a_frame_of_top_shows_every_process_and_the_selected_actor() -> None:
-    text = "\n".join(
-        row.text for row in top_frame(View(status=STATUS, tree=ROOT, selected="metrics"), 80, 24)
-    )
+    now = Snapshot(status=STATUS, tree=ROOT, figures=Figures(interval=0.0))
+    text = "\n".join(row.text for row in top_frame(View(now=now, selected="metrics"), 80, 24))
     assert "worker-0" in text
     assert "worker-1" in text
     assert "> metrics" in text

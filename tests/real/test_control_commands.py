@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import signal
-import struct
 import subprocess
-import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -158,75 +153,3 @@ async def test_restarts_through_the_control_lose_none_of_100_streams(
     await until(lambda: len(answers) == 100)
     for prompt, answer in answers.items():
         assert is_whole(answer, text_of(HELD, prompt, 20))
-
-
-# -- top -----------------------------------------------------------------------------------------
-
-
-class Screen:
-    """``sluice top`` in a terminal of 80x24."""
-
-    def __init__(self, operated: Operated) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        self.slave = slave
-        self.before = termios.tcgetattr(slave)
-        self.seen = ""
-        self.process = subprocess.Popen(
-            [COMMAND, "top", "--interval", "0.1", "--config", str(operated.config)],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**operated.environment, "TERM": "xterm"},
-            start_new_session=True,
-        )
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.slave)
-        os.close(self.master)
-
-    def press(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
-
-    async def shows(self, text: str) -> None:
-        """Return when ``text`` was shown since the last time."""
-        with trio.fail_after(PATIENCE):
-            while text not in self.seen:
-                await trio.lowlevel.wait_readable(self.master)
-                self.seen += os.read(self.master, 65536).decode(errors="replace")
-        self.seen = self.seen[self.seen.index(text) + len(text) :]
-
-    async def ends(self) -> int:
-        """Its exit code; what it still writes is read."""
-        with trio.fail_after(PATIENCE):
-            while self.process.poll() is None:
-                with trio.move_on_after(0.05):
-                    await trio.lowlevel.wait_readable(self.master)
-                    self.seen += os.read(self.master, 65536).decode(errors="replace")
-        with trio.move_on_after(0.5):
-            await self.shows("\x1b[?1049l")
-            self.seen = "\x1b[?1049l"
-        return self.process.returncode
-
-    def is_restored(self) -> bool:
-        """Whether its other screen was left, and keys are echoed again."""
-        return "\x1b[?1049l" in self.seen and termios.tcgetattr(self.slave) == self.before
-
-
-@pytest.mark.parametrize("how", ["q", "SIGTERM"])
-async def test_top_restores_the_terminal_however_it_ends(start: Start, how: str) -> None:
-    screen = Screen(await start())
-    try:
-        await screen.shows("simulator")
-        assert termios.tcgetattr(screen.slave) != screen.before
-        if how == "q":
-            screen.press("q")
-        else:
-            screen.process.send_signal(signal.Signals[how])
-        assert await screen.ends() == 0
-        assert screen.is_restored()
-    finally:
-        screen.close()
