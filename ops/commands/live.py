@@ -64,7 +64,8 @@ async def _events(arguments: argparse.Namespace, client: Client) -> int:
 async def _log_level(arguments: argparse.Namespace, client: Client) -> int:
     level: LevelSet = await client.ask(SetLevel, level=arguments.level)
     before = f" (it was {level.before})" if level.before != level.level else ""
-    show(arguments, level, [f"the log's level is {level.level}{before}"])
+    missed = f"; {', '.join(level.missed)} did not answer, and will hear it" if level.missed else ""
+    show(arguments, level, [f"the log's level is {level.level}{before}{missed}"])
     return DONE
 
 

@@ -25,12 +25,12 @@ class Generation(msgspec.Struct, frozen=True):
     """Another one has taken its place."""
 
 
-def whole_tree(host: Node, answers: Answers, pids: Mapping[str, int | None]) -> Node:
+def whole_tree(host: Node, answers: Answers, generations: Mapping[str, Generation]) -> Node:
     """The host's tree, with each worker's actors below the child that stands for it."""
     children = tuple(
         msgspec.structs.replace(
             each,
-            children=tuple(_worker(child, answers, pids) for child in each.children),
+            children=tuple(_worker(child, answers, generations) for child in each.children),
         )
         if each.path == WORKERS
         else each
@@ -61,10 +61,15 @@ def process_status(
     )
 
 
-def _worker(node: Node, answers: Answers, pids: Mapping[str, int | None]) -> Node:
-    """A worker's node: of the host's making, with the worker's own actors below."""
-    answer = answers.get(node.id, "")
-    pid = pids.get(node.id)
+def _worker(node: Node, answers: Answers, generations: Mapping[str, Generation]) -> Node:
+    """A worker's node: of the host's making, with the worker's own actors below.
+
+    Its life is its process's: the actor that minds it lives on when that is replaced.
+    """
+    answer, generation = answers.get(node.id, ""), generations[node.id]
+    changes = {"process": node.id, "pid": generation.pid, "incarnation": generation.number}
     if isinstance(answer, str):
-        return msgspec.structs.replace(node, process=node.id, pid=pid, note=answer)
-    return msgspec.structs.replace(node, process=node.id, pid=pid, children=answer.tree.children)
+        return msgspec.structs.replace(node, **changes, note=answer)
+    return msgspec.structs.replace(
+        node, **changes, uptime=answer.uptime, children=answer.tree.children
+    )

@@ -17,10 +17,12 @@ def nearest(path: str, known: Iterable[str]) -> list[str]:
     same = [each for each in paths if _name(each) == _name(path)]
     if same:
         return same[:_MOST]
-    close = get_close_matches(path, paths, _MOST, _CLOSE)
-    names = {_name(each): each for each in reversed(paths)}
-    by_name = get_close_matches(_name(path), names, _MOST, _CLOSE)
-    return list(dict.fromkeys([*close, *(names[each] for each in by_name)]))[:_MOST]
+    names = dict.fromkeys(_name(each) for each in paths)
+    close = get_close_matches(_name(path), names, _MOST, _CLOSE)
+    found = [each for name in close for each in paths if _name(each) == name]
+    _, _, process = path.partition("@")
+    found.sort(key=lambda each: each.partition("@")[2] != process)
+    return found[:_MOST]
 
 
 def nothing_at(path: str, known: Iterable[str]) -> str:

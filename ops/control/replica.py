@@ -80,8 +80,8 @@ class ControlledReplica:
     async def tree(self) -> Node:
         """All supervisors and actors; each worker's below the child that stands for it."""
         answers = await self._survey()
-        pids = {name: self._current(name).pid for name in self._host.names}
-        return whole_tree(self._own_tree(), answers, pids)
+        generations = {name: self._current(name) for name in self._host.names}
+        return whole_tree(self._own_tree(), answers, generations)
 
     async def restart(self, path: str) -> Outcome:
         """Stop what is at ``path`` in order, and start it anew.
@@ -194,7 +194,10 @@ class ControlledReplica:
     async def _target(self, path: str) -> Target:
         """What ``path`` leads to. Raises `Refused` if that is nothing, with what was meant."""
         target = target_of(path, HOST, self._host.names)
-        if target is None or (not target.process and not self._has(target.actor)):
+        if target is None:
+            there = ", ".join([HOST, *self._host.names])
+            raise Refused("unknown_path", f"{path!r} names no process; there are: {there}")
+        if not target.process and not self._has(target.actor):
             raise await self._unknown(path)
         return target
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .protocol import Happened, Node, Outcome, ServiceStatus
+from .protocol import Happened, Node, Outcome, ProcessStatus, ServiceStatus
 
 
 def status_lines(status: ServiceStatus) -> list[str]:
@@ -17,35 +17,42 @@ def status_lines(status: ServiceStatus) -> list[str]:
         f"  actors       {status.actors}, {status.crashes} crashes, {status.restarts} restarts",
         f"  log level    {status.log_level}",
     ]
-    lines += [
-        f"  process      {each.name}, pid {each.pid}, {each.state}, {each.streams} streams,"
-        f" {each.memory / 2**20:.0f} MiB, {each.cpu:.1f} s of CPU"
-        for each in status.processes
-    ]
-    return lines
+    return lines + [f"  process      {_process(each)}" for each in status.processes]
+
+
+def _process(process: ProcessStatus) -> str:
+    pid = "no process" if process.pid is None else f"pid {process.pid}"
+    streams = "" if process.name == "host" else f" {process.streams} streams,"
+    return (
+        f"{process.name}, {pid}, {process.state},{streams}"
+        f" {process.memory / 2**20:.0f} MiB, {process.cpu:.1f} s of CPU"
+    )
 
 
 def tree_lines(root: Node) -> list[str]:
     """The tree as a picture, in columns."""
-    rows = list(_rows(root, "", ""))
+    rows = list(_rows(root, "", "", None))
     wide = max(len(row[0]) for row in rows)
     head = f"{'':{wide}}  {'STATE':<9} {'LIFE':>4} {'RESTARTS':>8} {'MAIL':>6} {'UP':>8}  HANDLED"
     return [head.rstrip(), *(_line(name, node, wide) for name, node in rows)]
 
 
-def _rows(node: Node, first: str, rest: str) -> Iterator[tuple[str, Node]]:
-    yield first + node.id, node
+def _rows(node: Node, first: str, rest: str, above: Node | None) -> Iterator[tuple[str, Node]]:
+    """The name of each node as the picture has it; that of a new process tells its id."""
+    is_new = node.pid is not None and (above is None or above.pid != node.pid)
+    yield first + node.id + (f" (pid {node.pid})" if is_new else ""), node
     for index, child in enumerate(node.children):
         last = index == len(node.children) - 1
         branch, stem = ("└─ ", "   ") if last else ("├─ ", "│  ")
-        yield from _rows(child, rest + branch, rest + stem)
+        yield from _rows(child, rest + branch, rest + stem, node)
 
 
 def _line(name: str, node: Node, wide: int) -> str:
     start = f"{name:<{wide}}  {node.state:<9} {node.incarnation:>4} {node.restarts:>8}"
+    note = f"  {node.note}" if node.note else ""
     if node.kind == "supervisor":
-        return f"{start}                  {node.strategy}"
-    return f"{start} {node.waiting:>6} {span(node.uptime):>8}  {node.handled}"
+        return f"{start}                  {node.strategy}{note}"
+    return f"{start} {node.waiting:>6} {span(node.uptime):>8}  {node.handled}{note}"
 
 
 def outcome_line(done: Outcome) -> str:

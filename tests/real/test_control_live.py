@@ -8,6 +8,7 @@ import subprocess
 import pytest
 import trio
 from tests.http.edge_world import Answer
+from tests.real.in_thread import LONG
 from tests.real.test_control_commands import Operated, Start, simulator, start
 from tests.real.test_serve_process import COMMAND
 from tests.service.operators_world import HELD, PATIENCE, is_whole, text_of, until
@@ -17,6 +18,12 @@ from sluice.ops.simulator import Simulator
 __all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
+
+
+@pytest.fixture(autouse=True)
+def long_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in LONG.items():
+        monkeypatch.setenv(name, value)
 
 
 class Listener:
@@ -36,8 +43,8 @@ class Listener:
         await until(lambda: text in self.text)
 
 
-async def listen(operated: Operated, nursery: trio.Nursery) -> Listener:
-    """One that hears already."""
+async def listen(operated: Operated, nursery: trio.Nursery, path: str = "metrics") -> Listener:
+    """One that hears already that ``path`` is restarted."""
     process = await trio.lowlevel.open_process(
         [COMMAND, "events", "--config", str(operated.config)],
         stdout=subprocess.PIPE,
@@ -46,8 +53,8 @@ async def listen(operated: Operated, nursery: trio.Nursery) -> Listener:
     listener = Listener(operated, process)
     nursery.start_soon(listener.read)
     with trio.fail_after(PATIENCE):
-        while "metrics #" not in listener.text:
-            await operated.done("restart", "metrics")
+        while f"{path} #" not in listener.text:
+            await operated.done("restart", path)
     return listener
 
 
