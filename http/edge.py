@@ -3,6 +3,8 @@
 The listening sockets are the process's; an incarnation serves duplicates of them. So while it is
 replaced, clients wait in the backlog, and none is refused. Stopping it drains: it accepts no
 more, idle connections close, and responses that have begun may end (see `EdgeSettings.drain`).
+If others serve on in its place, an idle connection is not closed under a request that may be on
+its way: it has one more, which is answered with ``Connection: close``, or its time-out.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ class Edge(Actor):
         on_refused: told of each request that the edge itself refuses, once; must not block.
         last_call: called when ``settings.drain`` has passed and responses are still under way:
             what they have to say, they must say within `LAST_CALL` seconds. Then they are cut.
+        patient: asked when it stops: whether idle connections may have one more request, because
+            others serve on in this one's place.
     """
 
     def __init__(
@@ -53,13 +57,14 @@ class Edge(Actor):
         counts: EdgeCounts | None = None,
         on_refused: Callable[[RequestReport], None] | None = None,
         last_call: Callable[[], None] | None = None,
+        patient: Callable[[], bool] = bool,
     ) -> None:
         self._last_call = last_call
         self._make_app = make_app
         self._listening = listening
         self._settings = settings
         self._watcher = watcher
-        self._state = EdgeState(settings, counts, on_refused)
+        self._state = EdgeState(settings, counts, on_refused, patient)
         self._accepting = trio.Event()
         self._stopping = trio.Event()
         self._ended = trio.Event()

@@ -53,6 +53,7 @@ class EdgeState:
         settings: of the server.
         counts: where to count, if that shall outlive the server.
         on_refused: told of each request that the edge refuses, once; must not block.
+        patient: whether a drain leaves idle connections their last request.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class EdgeState:
         settings: EdgeSettings,
         counts: EdgeCounts | None = None,
         on_refused: Callable[[RequestReport], None] | None = None,
+        patient: Callable[[], bool] = bool,
     ) -> None:
         self.settings = settings
         self.counts = counts or EdgeCounts()
@@ -69,6 +71,7 @@ class EdgeState:
         """All that were accepted and are open, whatever they speak or still have to agree on."""
         self.draining = False
         self._on_refused = on_refused
+        self._patient = patient
 
     def keeps_alive(self) -> bool:
         """Whether connections may go on after the response they are at."""
@@ -79,8 +82,10 @@ class EdgeState:
         return self.open < self.settings.max_connections
 
     def drain(self) -> None:
-        """Close what is idle; let what is not say that its response is the last."""
+        """Close what is idle, unless patient; let the rest say that its response is the last."""
         self.draining = True
+        if self._patient():
+            return
         for connection in tuple(self.connections):
             connection.close_idle()
 

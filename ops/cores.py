@@ -5,10 +5,21 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, Literal
 
 _GROUPS: Final = Path("/proc/self/cgroup")
 _MOUNT: Final = Path("/sys/fs/cgroup")
+
+
+def workers_for(setting: int | Literal["auto"], cores: int) -> int:
+    """How many workers ``[server] workers`` means with so many ``cores``; 0: one process.
+
+    ``auto`` is one a core. Where there is only one, a host beside its worker would cost some of
+    it and gain nothing: all is in one process then.
+    """
+    if setting != "auto":
+        return setting
+    return cores if cores > 1 else 0
 
 
 def usable_cores(groups: Path = _GROUPS, mount: Path = _MOUNT) -> int:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -37,14 +38,12 @@ from sluice.engine import (
     ActorStatistics,
     ChildSpec,
     Done,
+    EngineError,
     Event,
     Links,
-    NotPossible,
     ProcessSpec,
     ProcessStatistics,
     Ref,
-    Replace,
-    StartFailed,
     SupervisorSpec,
     System,
     open_system,
@@ -63,13 +62,14 @@ from sluice.ops.place import (
     identity,
     worker_name,
 )
+from sluice.ops.rolling import START, WORKERS, Rolling
 from sluice.ops.store import store_children, store_of, store_sampler
 from sluice.ops.worker import FORCE, GRACE, VERSION, address_of, log_event, store_line
 
 _ENDED = frozenset({"process_exited", "process_killed"})
 
-START = 30.0
-"""Seconds in which a worker must be ready."""
+LEAVING = 1.0
+"""Seconds beyond `FORCE` in which a worker that must end now, ends by itself."""
 
 
 class Host:
@@ -88,6 +88,8 @@ class Host:
         self.desk = Desk()
         self.state: Lifecycle = "starting"
         self.system: System
+        self.rolling: Rolling
+        self._patience = trio.CancelScope()
         self._listening = listening
         self._configuration = _memory_file(msgspec.msgpack.encode(config))
 
@@ -107,7 +109,7 @@ class Host:
                 ChildSpec("metrics", lambda: Collector(whole, own, outbox, samplers, self._givers)),
                 ChildSpec("connections", lambda: Connections(self.slots, returns)),
                 ChildSpec(CONTROL, lambda: HostControl(self.desk)),
-                SupervisorSpec("workers", [self._worker(name) for name in self.names]),
+                SupervisorSpec(WORKERS, [self._worker(name) for name in self.names]),
             ],
         )
 
@@ -122,20 +124,31 @@ class Host:
     def opened(self, system: System) -> None:
         """Every worker is ready."""
         self.system = system
+        self.rolling = Rolling(system, self.names, self._why_not_now)
         self.state = "serving"
 
-    async def drain(self) -> None:
-        """Have all workers drain at the same time; bounded."""
-        self.state = "draining"
-        async with trio.open_nursery() as nursery:
-            for name in self.names:
-                nursery.start_soon(self._drain, name)
-        self.hurry(GRACE)
+    def _why_not_now(self) -> str:
+        return "" if self.state == "serving" else f"the service is {self.state}"
 
-    def hurry(self, seconds: float = FORCE) -> None:
-        """End within ``seconds``."""
+    async def drain(self) -> None:
+        """Have all workers drain at the same time, and end; bounded.
+
+        Those that were replaced, and still drain, have what is left of their own time.
+        """
         self.state = "draining"
-        self.system.hurry(seconds)
+        with self._patience:
+            async with trio.open_nursery() as nursery:
+                for name in self.names:
+                    nursery.start_soon(self._end, name)
+        self.system.hurry(GRACE)
+
+    def hurry(self) -> None:
+        """End now: each stream with an honest error, in every worker; then the workers."""
+        self.state = "draining"
+        self._patience.cancel()
+        for pid in self._pids():
+            os.kill(pid, signal.SIGTERM)  # ours, and not reaped: nobody else has that number
+        self.system.hurry(FORCE + LEAVING)
 
     def live(self) -> int:
         """Streams that are under way in all workers: those that hold a slot."""
@@ -144,16 +157,11 @@ class Host:
     async def restart(self, path: str) -> Done:
         """An operator's restart. Of a worker, the new one is ready before the old one drains."""
         supervisor, _, name = path.partition("/")
-        if supervisor != "workers" or name not in self.names:
-            return await self.system.restart(path)
-        began = trio.current_time()
-        try:
-            replaced = await self.system.ref(path).ask(Replace(START), timeout=2 * START)
-        except StartFailed as failure:
-            raise NotPossible(f"{path} goes on as it was: {failure}") from failure
-        detail = f"process {replaced.new} serves; {replaced.old} drains"
-        seconds = trio.current_time() - began
-        return Done("restarted", path, "running", replaced.generation, detail, seconds)
+        if path == WORKERS:
+            return await self.rolling.all()
+        if supervisor == WORKERS and name in self.names:
+            return await self.rolling.one(name)
+        return await self.system.restart(path)
 
     def _on_store(self, change: Change) -> None:
         """The workers tell their own; this is the host's."""
@@ -165,12 +173,32 @@ class Host:
         for each in self._listening:
             each.close()
 
-    async def _drain(self, name: str) -> None:
+    async def _end(self, name: str) -> None:
+        """Have one worker drain; then stop it, and wait for its predecessors."""
         try:
             patience = self.config.server.drain + GRACE
             await self.system.ref(f"drain@{name}").ask(Drain(), timeout=patience)
         except ActorError as problem:
             self.log.warning("a worker did not drain", worker=name, problem=str(problem))
+        try:
+            await self.system.stop(f"{WORKERS}/{name}")
+        except EngineError as problem:  # such as: it is stopped already
+            self.log.info("a worker was not stopped", worker=name, problem=str(problem))
+        for old in list(self.links.draining(name)):  # whose ladders are bounded
+            await old.exited.wait()
+
+    def _pids(self) -> list[int]:
+        """Of all workers, those included that were replaced and still drain."""
+        found: list[int] = []
+        for name in self.names:
+            process = self.system.inspect(f"{WORKERS}/{name}")
+            if isinstance(process, ActorStatistics) and isinstance(
+                process.domain, ProcessStatistics
+            ):
+                current = process.domain.pid
+                found += [] if current is None else [current]
+            found += [old.pid for old in self.links.draining(name) if old.pid is not None]
+        return found
 
     def _bereave(self, process: str) -> None:
         self.system.ref("connections").tell_nowait(Ended(process))
@@ -213,7 +241,7 @@ class Host:
             env=environment,
             pass_fds=[self._configuration, *descriptors],
             drain=self.config.server.drain + GRACE,
-            terminate=FORCE + 1.0,
+            terminate=FORCE + LEAVING,
         )
         return spec.child(self.links, start_timeout=START)
 

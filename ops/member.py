@@ -21,7 +21,8 @@ from sluice.ops.worker import Worker, open_worker
 
 def main() -> int:
     """Serve until the host says stop, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the host's to act on
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal's, and so the host's to act on
+        signal.signal(number, signal.SIG_IGN)
     config = _configuration()
     secrets = [one.api_key.value for one in config.providers.values() if one.api_key is not None]
     idle = sum(provider.max_idle for provider in config.providers.values())
@@ -44,20 +45,33 @@ async def _serve(config: Config) -> int:
 async def _run(config: Config) -> None:
     async with join(PROTOCOL) as joined:
         place = place_of(joined.process, joined.generation)
-        async with open_worker(config, _listening(), place, joined.links) as worker:
-            spare_the_collector()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_hurry_on_sigterm, worker)
-                joined.ready()
-                await joined.wait_stop()
-                nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            async with open_worker(config, _listening(), place, joined.links) as worker:
+                spare_the_collector()
+                with trio.CancelScope() as serving:
+                    orders = _Orders(worker, serving)
+                    await nursery.start(orders.obey)
+                    joined.ready()
+                    await joined.wait_stop()
+            nursery.cancel_scope.cancel()  # not before: a drain can be hurried, too
 
 
-async def _hurry_on_sigterm(worker: Worker) -> None:
-    """The host's last word before SIGKILL."""
-    with trio.open_signal_receiver(signal.SIGTERM) as signals:
-        async for _ in signals:
-            worker.hurry()
+class _Orders:
+    """SIGTERM is the host's last word before SIGKILL; whoever says it, the worker ends."""
+
+    def __init__(self, worker: Worker, serving: trio.CancelScope) -> None:
+        self._worker = worker
+        self._serving = serving
+
+    async def obey(  # noqa: ASYNC114 -- started in no context manager
+        self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """For ever."""
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            task_status.started()
+            async for _ in signals:
+                self._worker.hurry()
+                self._serving.cancel()
 
 
 def _configuration() -> Config:

@@ -22,6 +22,7 @@ from sluice.ops.control.place import CannotListen
 from sluice.ops.control.replica import ControlledReplica
 from sluice.ops.control.serving import open_for_operators
 from sluice.ops.control.worker import ControlledWorker
+from sluice.ops.cores import usable_cores, workers_for
 from sluice.ops.host import Host, open_host
 from sluice.ops.logs import get_logger
 from sluice.ops.worker import Worker, open_worker
@@ -84,8 +85,8 @@ class _Service:
 
     def _open(self, listening: list[socket.socket]) -> AbstractAsyncContextManager[Worker | Host]:
         """One process, or a host with its workers."""
-        workers = self._config.server.workers
-        if workers == "auto" or not workers:
+        workers = workers_for(self._config.server.workers, usable_cores())
+        if not workers:
             return open_worker(self._config, listening)
         return open_host(self._config, listening, workers)
 

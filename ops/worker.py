@@ -189,7 +189,6 @@ class Worker:
         """
         self.state = "draining"
         await self.streams.drain(self.config.server.drain)
-        self.system.hurry(GRACE)
 
     def is_replaced(self) -> bool:
         """Whether it ends alone, and others serve on: then it accepts no more, and refuses none.
@@ -292,6 +291,7 @@ async def open_worker(
                     yield worker
                     if not worker.is_replaced():
                         await worker.drain()
+                        system.hurry(GRACE)
                 except BaseException:
                     worker.hurry()
                     raise
@@ -394,6 +394,7 @@ def _edge(worker: Worker, counts: EdgeCounts) -> Edge:
         counts=counts,
         on_refused=worker.report,
         last_call=lambda: worker.streams.end_all(stopped()),
+        patient=worker.is_replaced,
     )
 
 

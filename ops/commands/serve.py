@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         metavar="N",
-        help="a host and N worker processes; 0: all in one process; auto: 0 in this version"
-        " (default: [server] workers)",
+        help="a host and N worker processes; 0: all in one process; auto: one a core that this"
+        " process may use, and 0 if that is only one (default: [server] workers, which is auto"
+        " unless set)",
     )
 
 

@@ -52,7 +52,7 @@ Node = Rule | Table | Named
 
 
 def _workers() -> Rule:
-    """A host and so many workers; 0: one process. In this version ``auto`` means 0."""
+    """A host and so many workers; 0: one process; ``auto``: `sluice.ops.cores.workers_for`."""
 
     def read(value: object, _: Context) -> int | str:
         if value == "auto":
@@ -63,7 +63,10 @@ def _workers() -> Rule:
             raise Refused(f"{shown(value)} is more than {WORKERS}")
         return value
 
-    allowed = f'0 (one process), 1 to {WORKERS} (a host and so many workers), or "auto" (0)'
+    allowed = (
+        f'0 (one process), 1 to {WORKERS} (a host and so many workers), or "auto" (one a core;'
+        " 0 if there is only one)"
+    )
     return Rule(allowed, read, whole(0, WORKERS).decode)
 
 

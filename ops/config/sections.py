@@ -53,7 +53,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     bind: str = "127.0.0.1:8000"
     """``HOST:PORT``, ``[IPV6]:PORT`` or ``unix:/PATH``."""
     workers: int | Literal["auto"] = "auto"
-    """Processes below a host; 0: all in one. In this version ``auto`` means 0."""
+    """Processes below a host; 0: all in one; ``auto``: one a core, and 0 if there is only one."""
     data_dir: str = msgspec.field(default_factory=_data_dir)
     drain: float = 60.0
     """Seconds that live streams get to end after SIGTERM or SIGINT."""

@@ -257,7 +257,8 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
             "[server]\nworkers = 400",
             (
                 "sluice.toml:2: server.workers: 400 is more than 256; allowed: 0 (one process), "
-                '1 to 256 (a host and so many workers), or "auto" (0)'
+                '1 to 256 (a host and so many workers), or "auto" (one a core; 0 if there is only'
+                " one)"
             ),
         ),
         (

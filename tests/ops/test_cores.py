@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.ops.cores import read_max, usable_cores
+from sluice.ops.cores import read_max, usable_cores, workers_for
 
 
 @pytest.fixture
@@ -63,3 +63,8 @@ def test_what_is_no_quota_bounds_nothing(text: str) -> None:
 
 def test_here_there_is_at_least_one() -> None:
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
+
+
+def test_auto_is_one_worker_a_core_and_one_process_where_there_is_only_one() -> None:
+    assert [workers_for("auto", cores) for cores in (1, 2, 8)] == [0, 2, 8]
+    assert [workers_for(setting, 4) for setting in (0, 1, 3)] == [0, 1, 3]

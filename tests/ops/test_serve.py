@@ -13,7 +13,7 @@ import trio.testing
 
 from sluice.engine import StartFailed
 from sluice.ops import serve
-from sluice.ops.config import Config
+from sluice.ops.config import Config, ServerSettings
 from sluice.ops.worker import FORCE, Worker, open_worker
 
 
@@ -56,7 +56,7 @@ class Run:
 
     def __init__(self, worker: FakeWorker) -> None:
         self.worker = worker
-        self.service = serve._Service(Config())
+        self.service = serve._Service(Config(server=ServerSettings(workers=0)))
         self._send, self.signals = trio.open_memory_channel[int](0)
 
     async def signal(self, number: int) -> None:

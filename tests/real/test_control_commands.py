@@ -29,6 +29,7 @@ pytestmark = pytest.mark.real
 CONFIG = """
 [server]
 bind = "127.0.0.1:0"
+workers = 0
 drain = 30
 data_dir = "{folder}/data"
 

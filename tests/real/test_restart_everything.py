@@ -93,7 +93,7 @@ async def test_restarting_every_actor_once_loses_no_stream_and_no_slot(
     await load.let(answers)
 
     async def all_slots_are_free() -> bool:
-        return (await sluice.json("status"))["connections"] == 0
+        return bool((await sluice.json("status"))["connections"] == 0)
 
     await eventually(all_slots_are_free)
     again = await load.hold("again")

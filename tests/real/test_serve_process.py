@@ -37,6 +37,7 @@ pytestmark = pytest.mark.real
 CONFIG = """
 [server]
 bind = "127.0.0.1:0"
+workers = 0
 drain = {drain}
 
 [providers.simulator]

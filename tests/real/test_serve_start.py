@@ -27,7 +27,7 @@ async def on_start(self):
         await trio.sleep_forever()
 
 {actor}.on_start = on_start
-sys.exit(main(["serve", "--bind", "127.0.0.1:0"]))
+sys.exit(main(["serve", "--bind", "127.0.0.1:0", "--workers", "0"]))
 """
 """The service, with an actor that is never ready; if ``stubborn``, not even cancelled."""
 

@@ -12,11 +12,12 @@ import pytest
 import trio
 from tests.http.edge_world import Answer, RawClient
 from tests.real.test_control_commands import Start, simulator, start
-from tests.real.test_serve_process import Service
+from tests.real.test_serve_process import STALLED, Service
 from tests.service.operators_world import (
     HELD,
     PATIENCE,
     SHORT,
+    failed,
     is_refused,
     is_whole,
     request,
@@ -30,7 +31,13 @@ __all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 
-WORKERS = {"SLUICE_SERVER__WORKERS": "2", "SLUICE_CONNECTIONS__LIMIT": "10"}
+WORKERS = {
+    "SLUICE_SERVER__WORKERS": "2",
+    "SLUICE_CONNECTIONS__LIMIT": "10",
+    # However slow the machine: a held stream goes on, and its client hears of it.
+    "SLUICE_TIMEOUTS__HEARTBEAT": "2",
+    "SLUICE_TIMEOUTS__IDLE": "600",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -115,24 +122,111 @@ async def cut(service: Service, prompt: str) -> None:
         assert b"[DONE]" not in await client.rest()
 
 
-async def test_a_worker_is_restarted_beside_itself_and_no_request_is_lost(start: Start) -> None:
+async def test_a_rolling_restart_loses_no_stream_no_request_and_no_connection(
+    start: Start, simulator: Simulator, nursery: trio.Nursery
+) -> None:
     operated = await start()
-    service, answers = operated.service, dict[str, Answer]()
+    service, held, answers = operated.service, dict[str, Answer](), dict[str, Answer]()
     before = workers_of(await operated.done("tree", "--json"))
+    for number in range(6):
+        nursery.start_soon(service.ask, held, HELD, f"held {number}")
+    await simulator.wait(lambda now: now.held == 6)
     done = trio.Event()
 
     async def ask_on() -> None:
         while not done.is_set():
             await service.ask(answers, SHORT, f"while {len(answers)}")
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask_on)
-        for name in ("worker-1", "worker-2"):
-            assert "restarted" in await operated.done("restart", f"workers/{name}")
+    async with trio.open_nursery() as asking:
+        asking.start_soon(ask_on)
+        told = await operated.done("restart", "workers")
         done.set()
-    assert not set(workers_of(await operated.done("tree", "--json"))) & set(before)
+    after = workers_of(await operated.done("tree", "--json"))
+    assert not set(after) & set(before)
+    for number, (old, new) in enumerate(zip(before, after, strict=True), 1):
+        assert f"worker-{number}: process {new} serves; {old} drains" in told
     assert answers
     assert all(is_whole(answers[each], text_of(SHORT, each, 4)) for each in answers)
+    assert not held
+    simulator.release()
+    await until(lambda: len(held) == 6)
+    assert all(is_whole(held[each], text_of(HELD, each, 20)) for each in held)
+    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before))
+
+
+async def test_an_idle_connection_of_a_replaced_worker_has_one_more_request(start: Start) -> None:
+    operated = await start()
+    async with await trio.open_tcp_stream("127.0.0.1", operated.service.port) as stream:
+        client = RawClient(stream)
+        first = await client.request(request(SHORT, "before", keep=True))
+        assert "connection" not in first.headers
+        for name in ("worker-1", "worker-2"):
+            assert "restarted" in await operated.done("restart", f"workers/{name}")
+        last = await client.request(request(SHORT, "after", keep=True))
+        assert is_whole(last, text_of(SHORT, "after", 4))
+        assert last.headers["connection"] == "close"
+        assert await client.closed()
+
+
+class Streams:
+    """Six that end once they are let, and two that never do, spread over the workers."""
+
+    def __init__(self, service: Service, simulator: Simulator, nursery: trio.Nursery) -> None:
+        self.simulator = simulator
+        self.held: dict[str, Answer] = {}
+        self.stalled: dict[str, Answer] = {}
+        for number in range(6):
+            nursery.start_soon(service.ask, self.held, HELD, f"held {number}")
+        for number in range(2):
+            nursery.start_soon(service.ask, self.stalled, STALLED, f"stalled {number}")
+
+    async def under_way(self) -> None:
+        await self.simulator.wait(lambda now: now.held == 6 and now.open == 8)
+
+    async def answered(self) -> None:
+        await until(lambda: len(self.held) == 6 and len(self.stalled) == 2)
+
+
+async def test_a_signal_drains_all_workers_and_tells_those_streams_that_do_not_end(
+    start: Start, simulator: Simulator, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_SERVER__DRAIN", "2")
+    service = (await start()).service
+    streams = Streams(service, simulator, nursery)
+    await streams.under_way()
+    service.process.send_signal(signal.SIGTERM)
+    await service.told("draining")
+
+    async def all_unready() -> bool:
+        return {(await service.get("/health/ready")).status for _ in range(8)} == {503}
+
+    await eventually(all_unready)
+    assert is_refused(await service.send(request(SHORT, "late")), 503, "not_accepting")
+    simulator.release()
+    await streams.answered()
+    assert all(is_whole(each, text_of(HELD, said, 20)) for said, each in streams.held.items())
+    assert all(failed(answer, "stopping") for answer in streams.stalled.values())
+    assert await service.ends() == 0
+    assert await service.refuses_connections()
+
+
+async def test_a_second_signal_ends_all_workers_at_once_and_honestly(
+    start: Start, simulator: Simulator, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_SERVER__DRAIN", "36000")
+    operated = await start()
+    service = operated.service
+    streams = Streams(service, simulator, nursery)
+    await streams.under_way()
+    await operated.done("restart", "workers/worker-1")  # the old one drains beside the new one
+    service.process.terminate()
+    await service.told("draining")
+    service.process.terminate()
+    assert await service.ends() == 1
+    await streams.answered()
+    for answer in [*streams.held.values(), *streams.stalled.values()]:
+        assert is_refused(answer, 503, "stopping") or failed(answer, "stopping")
+    await simulator.wait(lambda now: now.open == 0)
 
 
 async def test_workers_end_with_a_host_that_is_killed(start: Start) -> None:

@@ -144,10 +144,10 @@ def text_of(model: str, prompt: str, chunks: int) -> str:
 
 
 def events(body: bytes) -> list[Event]:
-    """The events of a stream that has no comments in it."""
+    """The events of a stream, without the comments that keep it alive."""
     found = []
     for block in body.decode().split("\n\n")[:-1]:
-        name, *lines = block.split("\n")
+        name, *lines = [line for line in block.split("\n") if not line.startswith(":")]
         data = "\n".join(line.removeprefix("data:").removeprefix(" ") for line in lines)
         found.append(Event(name.removeprefix("id: "), data))
     return found
