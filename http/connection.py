@@ -113,7 +113,7 @@ class Connection:
             await trio.lowlevel.checkpoint()  # pipelined: others have a turn in between
         else:
             self._patience = self._idle_until()
-            data = await self._wire.receive()
+            data = await (self._rest() if self._served else self._wire.receive())
             self._patience = math.inf
         found = head.feed(data) if data else None
         if found is None and data:
@@ -124,6 +124,14 @@ class Connection:
         if rest:
             self._wire.push(rest)
         return request
+
+    async def _rest(self) -> bytes:
+        """Wait for another request."""
+        self._edge.rests()
+        try:
+            return await self._wire.receive()
+        finally:
+            self._edge.goes_on()
 
     def _idle_until(self) -> float:
         settings, draining = self._edge.settings, self._edge.draining

@@ -24,6 +24,7 @@ from .asgi import Asgi
 from .edge_settings import EdgeSettings
 from .edge_state import EdgeCounts, EdgeState, EdgeStatistics
 from .server import serve
+from .spread import Spread
 
 LAST_CALL = 3.0
 """Seconds between the last call and the cut."""
@@ -45,9 +46,10 @@ class Edge(Actor):
             what they have to say, they must say within `LAST_CALL` seconds. Then they are cut.
         patient: asked when it stops: whether idle connections may have one more request, because
             others serve on in this one's place.
+        spread: what it shares with other workers that accept at the same sockets.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what the edge needs of its worker
         self,
         make_app: Callable[[Context], Asgi],
         listening: Sequence[socket.socket],
@@ -58,13 +60,14 @@ class Edge(Actor):
         on_refused: Callable[[RequestReport], None] | None = None,
         last_call: Callable[[], None] | None = None,
         patient: Callable[[], bool] = bool,
+        spread: Spread | None = None,
     ) -> None:
         self._last_call = last_call
         self._make_app = make_app
         self._listening = listening
         self._settings = settings
         self._watcher = watcher
-        self._state = EdgeState(settings, counts, on_refused, patient)
+        self._state = EdgeState(settings, counts, on_refused, patient, spread)
         self._accepting = trio.Event()
         self._stopping = trio.Event()
         self._ended = trio.Event()

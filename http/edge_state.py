@@ -14,6 +14,7 @@ from .asgi import Scope
 from .edge_settings import EdgeSettings
 from .plain_report import refusal_report
 from .refusals import Refused
+from .spread import Spread
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -54,6 +55,7 @@ class EdgeState:
         counts: where to count, if that shall outlive the server.
         on_refused: told of each request that the edge refuses, once; must not block.
         patient: whether a drain leaves idle connections their last request.
+        spread: where several workers that accept at the same sockets tell how busy they are.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class EdgeState:
         counts: EdgeCounts | None = None,
         on_refused: Callable[[RequestReport], None] | None = None,
         patient: Callable[[], bool] = bool,
+        spread: Spread | None = None,
     ) -> None:
         self.settings = settings
         self.counts = counts or EdgeCounts()
@@ -69,7 +72,10 @@ class EdgeState:
         """Those that speak our own protocol."""
         self.open = 0
         """All that were accepted and are open, whatever they speak or still have to agree on."""
+        self.idle = 0
+        """Those of our own protocol that wait for another request: no load."""
         self.draining = False
+        self.spread = spread
         self._on_refused = on_refused
         self._patient = patient
 
@@ -81,9 +87,35 @@ class EdgeState:
         """Whether another connection may be open."""
         return self.open < self.settings.max_connections
 
+    def opened(self) -> None:
+        """A connection was accepted, and is let in."""
+        self.open += 1
+        self._tell()
+
+    def closed(self) -> None:
+        """One that was let in is over."""
+        self.open -= 1
+        self._tell()
+
+    def rests(self) -> None:
+        """One waits for another request."""
+        self.idle += 1
+        self._tell()
+
+    def goes_on(self) -> None:
+        """It does not any more."""
+        self.idle -= 1
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.spread is not None:
+            self.spread.write(self.open - self.idle)
+
     def drain(self) -> None:
         """Close what is idle, unless patient; let the rest say that its response is the last."""
         self.draining = True
+        if self.spread is not None:
+            self.spread.close()
         if self._patient():
             return
         for connection in tuple(self.connections):

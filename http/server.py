@@ -3,7 +3,8 @@
 `serve` is all there is to it. Hypercorn does sockets, TLS, lifespan and shutdown; what it does
 with one accepted connection is replaced, or with ``http1 = "hypercorn"`` done within our limit of
 connections. It has no hook for that, so `_worker_serve` is a copy of its function that sees our
-name in place of its ``TCPServer``: nothing global is changed.
+name in place of its ``TCPServer``, and of trio's listener where several workers accept: nothing
+global is changed.
 The version is pinned, and checked, because of it.
 """
 
@@ -30,8 +31,10 @@ from .connection import Connection
 from .edge_settings import EdgeSettings
 from .edge_state import EdgeState
 from .foreign import ForeignConnection
+from .listener import SharedListener
 from .refusals import too_many_connections
 from .response_head import refusal
+from .spread import BEAT, Spread
 from .tls_wire import TLSWire
 from .wire import SocketWire
 
@@ -78,10 +81,15 @@ async def serve(
         run = _hypercorn(app, sockets, settings, watcher, state, shutdown_trigger)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_reap, state)
+            if state.spread is not None:
+                state.spread.open()
+                nursery.start_soon(_beat, state.spread)
             async with trio.open_nursery() as serving:
                 task_status.started(await serving.start(run))
             nursery.cancel_scope.cancel()
     finally:
+        if state.spread is not None:
+            state.spread.close()
         for sock in sockets:
             sock.close()
 
@@ -97,7 +105,7 @@ def _hypercorn(
     """Hypercorn's server, ready to be started."""
     listening = list(sockets)
     return functools.partial(
-        _worker_serve(_Edge(app, state, watcher)),
+        _worker_serve(_Edge(app, state, watcher), state.spread),
         ASGIWrapper(cast("Any", app)),
         _configuration(settings),
         sockets=Sockets(listening, [], []) if settings.tls else Sockets([], listening, []),
@@ -125,7 +133,7 @@ class _Edge:
         if not self._state.has_room():
             self._turn_away(stream)
             return
-        self._state.open += 1
+        self._state.opened()
         try:
             if self._state.settings.http1 == "hypercorn":
                 await self._contain(ForeignConnection(app, config, context, asgi_state, stream).run)
@@ -135,7 +143,7 @@ class _Edge:
             else:
                 await self._contain(self._serve_plain, stream, asgi_state)
         finally:
-            self._state.open -= 1
+            self._state.closed()
 
     async def _contain(self, serve: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Serve one connection. Its fault is its own: raised here, it would end all others."""
@@ -210,13 +218,19 @@ def _base_scope(sock: trio.socket.SocketType, scheme: str) -> Scope | None:
         return None
 
 
-def _worker_serve(edge: _Edge) -> Callable[..., Awaitable[None]]:
-    """A copy of Hypercorn's `worker_serve` that hands connections to ``edge``."""
+def _worker_serve(edge: _Edge, spread: Spread | None) -> Callable[..., Awaitable[None]]:
+    """A copy of Hypercorn's `worker_serve` that hands connections to ``edge``.
+
+    With a ``spread``, its listeners are such as leave connections to other workers.
+    """
     original = hypercorn.trio.run.worker_serve
     version = importlib.metadata.version("hypercorn")
     if version != HYPERCORN or "TCPServer" not in original.__code__.co_names:
         raise RuntimeError(f"our edge fits Hypercorn {HYPERCORN}, and {version} is installed")
     names = {**original.__globals__, "TCPServer": edge}
+    if spread is not None:
+        listener = functools.partial(SharedListener, spread=spread)
+        names["trio"] = types.SimpleNamespace(**{**vars(trio), "SocketListener": listener})
     copy = types.FunctionType(original.__code__, names, original.__name__)
     copy.__kwdefaults__ = original.__kwdefaults__
     return copy
@@ -237,6 +251,12 @@ def _configuration(settings: EdgeSettings) -> Config:
     config.certfile = settings.certfile
     config.keyfile = settings.keyfile
     return config
+
+
+async def _beat(spread: Spread) -> None:
+    while True:
+        await trio.sleep(BEAT)
+        spread.beat()
 
 
 async def _reap(state: EdgeState) -> None:

@@ -49,6 +49,7 @@ from sluice.engine import (
     open_system,
 )
 from sluice.http.services import Lifecycle
+from sluice.http.spread import make_page
 from sluice.ops.config import Config
 from sluice.ops.control.desk import Desk, HostControl
 from sluice.ops.control.orders import CONTROL
@@ -58,6 +59,7 @@ from sluice.ops.place import (
     HOST,
     LISTENING,
     PROTOCOL,
+    SPREAD,
     Drain,
     identity,
     worker_name,
@@ -91,6 +93,7 @@ class Host:
         self.rolling: Rolling
         self._patience = trio.CancelScope()
         self._listening = listening
+        self._spread = make_page(workers)
         self._configuration = _memory_file(msgspec.msgpack.encode(config))
 
     def tree(self) -> SupervisorSpec:
@@ -170,6 +173,7 @@ class Host:
     def close(self) -> None:
         """Let go of what the workers were given."""
         os.close(self._configuration)
+        os.close(self._spread)
         for each in self._listening:
             each.close()
 
@@ -234,12 +238,13 @@ class Host:
             **os.environ,
             CONFIGURATION: str(self._configuration),
             LISTENING: ",".join(map(str, descriptors)),
+            SPREAD: f"{self._spread}:{self.names.index(name)}",
         }
         spec = ProcessSpec(
             name,
             [sys.executable, "-m", "sluice.ops.member"],
             env=environment,
-            pass_fds=[self._configuration, *descriptors],
+            pass_fds=[self._configuration, self._spread, *descriptors],
             drain=self.config.server.drain + GRACE,
             terminate=FORCE + LEAVING,
         )

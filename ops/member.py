@@ -11,10 +11,11 @@ import msgspec
 import trio
 
 from sluice.engine import EngineError, join
+from sluice.http.spread import Spread
 from sluice.ops import logs
 from sluice.ops.config import Config
 from sluice.ops.limits import descriptors_for, raise_descriptors
-from sluice.ops.place import CONFIGURATION, LISTENING, PROTOCOL, place_of
+from sluice.ops.place import CONFIGURATION, LISTENING, PROTOCOL, SPREAD, place_of
 from sluice.ops.serve import spare_the_collector
 from sluice.ops.worker import Worker, open_worker
 
@@ -46,7 +47,8 @@ async def _run(config: Config) -> None:
     async with join(PROTOCOL) as joined:
         place = place_of(joined.process, joined.generation)
         async with trio.open_nursery() as nursery:
-            async with open_worker(config, _listening(), place, joined.links) as worker:
+            spread = _spread(joined.generation)
+            async with open_worker(config, _listening(), place, joined.links, spread) as worker:
                 spare_the_collector()
                 with trio.CancelScope() as serving:
                     orders = _Orders(worker, serving)
@@ -89,6 +91,14 @@ def _listening() -> list[socket.socket]:
         each.setblocking(False)
         each.set_inheritable(False)
     return sockets
+
+
+def _spread(generation: int) -> Spread:
+    descriptor, place = map(int, os.environ.pop(SPREAD).split(":"))
+    try:
+        return Spread(descriptor, place, generation)
+    finally:
+        os.close(descriptor)
 
 
 if __name__ == "__main__":

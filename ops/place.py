@@ -21,6 +21,10 @@ LISTENING: Final = "SLUICE_WORKER_LISTENING"
 """Likewise the descriptors it accepts connections at, with commas between."""
 
 
+SPREAD: Final = "SLUICE_WORKER_SPREAD"
+"""Likewise the page that the workers share (`sluice.http.spread`), and the worker's place in it."""
+
+
 class Drain(Message[None], frozen=True):
     """Take no new stream; answered when those that run have ended, well or not."""
 

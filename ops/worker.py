@@ -64,6 +64,7 @@ from sluice.http.edge import Edge
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeCounts
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
+from sluice.http.spread import Spread
 from sluice.ops.config import Config
 from sluice.ops.control.operator import News, WorkerControl
 from sluice.ops.control.orders import CONTROL
@@ -94,9 +95,11 @@ class Worker:
         listening: list[socket.socket],
         spawn: Callable[..., None],
         place: Place = ALONE,
+        spread: Spread | None = None,
     ) -> None:
         self.config = config
         self.place = place
+        self.spread = spread
         self.state: Lifecycle = "starting"
         self.log = get_logger("sluice.worker")
         self.pump = Pump(EpollPoller, self.on_fault)
@@ -269,17 +272,18 @@ async def open_worker(
     listening: list[socket.socket],
     place: Place = ALONE,
     links: Links | None = None,
+    spread: Spread | None = None,
 ) -> AsyncIterator[Worker]:
     """Run the tree; ready when every actor is. Leaving it drains it, then stops it, right to left.
 
     Left by an exception or a cancellation, it does not drain: each stream is told, and it ends.
     Cancelled before it is ready, it stops what has started, within `FORCE` seconds.
 
-    ``listening``: sockets to serve at, closed with it. ``place``, ``links``: where it stands if
-    it is one of several.
+    ``listening``: sockets to serve at, closed with it. ``place``, ``links``, ``spread``: where it
+    stands if it is one of several, and how they share the work.
     """
     async with trio.open_nursery() as nursery:
-        worker = Worker(config, listening, nursery.start_soon, place)
+        worker = Worker(config, listening, nursery.start_soon, place, spread)
         for run in worker.beside_the_tree():
             nursery.start_soon(run)
         try:
@@ -395,6 +399,7 @@ def _edge(worker: Worker, counts: EdgeCounts) -> Edge:
         on_refused=worker.report,
         last_call=lambda: worker.streams.end_all(stopped()),
         patient=worker.is_replaced,
+        spread=worker.spread,
     )
 
 

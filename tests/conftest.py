@@ -13,6 +13,7 @@ LOOPBACK = (
     "tests/service/*",
     "tests/http/test_server*",
     "tests/http/test_edge*",
+    "tests/http/test_spread*",
     "tests/actors/upstream/*",
     "tests/ops/test_simulator_server*",
     "tests/ops/test_simulator_command*",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 import trio
 from tests.http.edge_world import Answer, RawClient
-from tests.real.test_control_commands import Start, simulator, start
+from tests.real.test_control_commands import Operated, Start, simulator, start
 from tests.real.test_serve_process import STALLED, Service
 from tests.service.operators_world import (
     HELD,
@@ -166,6 +167,62 @@ async def test_an_idle_connection_of_a_replaced_worker_has_one_more_request(star
         assert is_whole(last, text_of(SHORT, "after", 4))
         assert last.headers["connection"] == "close"
         assert await client.closed()
+
+
+async def spread_of(operated: Operated) -> list[int]:
+    """How many connections each worker has open to clients of ours."""
+    port = operated.service.port
+    pids = workers_of(await operated.done("tree", "--json"))
+    return [_accepted(pid, port) for pid in pids]
+
+
+def _accepted(pid: int, port: int) -> int:
+    """Established connections at ``port`` that the process ``pid`` has a descriptor of."""
+    established, found = "01", 0
+    inodes = {
+        fields[9]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if (fields := line.split())[1].endswith(f":{port:04X}") and fields[3] == established
+    }
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was the one that lists the folder
+            found += descriptor.readlink().name.removeprefix("socket:").strip("[]") in inodes
+    return found
+
+
+async def test_of_64_streams_no_worker_has_more_than_60_percent(
+    start: Start, simulator: Simulator, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_CONNECTIONS__LIMIT", "64")
+    operated = await start()
+    held: dict[str, Answer] = {}
+    for number in range(64):
+        nursery.start_soon(operated.service.ask, held, HELD, f"held {number}")
+    await simulator.wait(lambda now: now.held == 64)
+    counts = await spread_of(operated)
+    assert sum(counts) == 64
+    assert max(counts) <= 0.6 * 64
+    simulator.release()
+    await until(lambda: len(held) == 64)
+    assert all(is_whole(held[each], text_of(HELD, each, 20)) for each in held)
+
+
+async def test_connections_are_accepted_while_one_worker_is_stopped_in_its_tracks(
+    start: Start,
+) -> None:
+    operated = await start()
+    service, answers = operated.service, dict[str, Answer]()
+    (stopped, _) = workers_of(await operated.done("tree", "--json"))
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(service.ask, answers, SHORT, f"while {number}")
+        assert all(is_whole(answers[each], text_of(SHORT, each, 4)) for each in answers)
+        assert len(answers) == 10
+    finally:
+        with suppress(ProcessLookupError):  # its host may have replaced it by now
+            os.kill(stopped, signal.SIGCONT)
 
 
 class Streams:

@@ -1,0 +1,80 @@
+"""Accepting at sockets that several workers accept at (`spread`)."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+from typing import Final
+
+import trio
+
+from .spread import LOOK_EVERY, PATIENCE, Spread
+
+_OF_THE_CONNECTION: Final = frozenset(
+    {
+        errno.EPERM,
+        errno.ECONNABORTED,
+        errno.EPROTO,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        errno.ENONET,
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+    }
+)
+"""What ``accept(2)`` has to tell of a connection that is over already: the next one, then."""
+
+
+class SharedListener(trio.abc.Listener[trio.SocketStream]):
+    """Accepts connections unless another worker should, or has been quicker.
+
+    Trio's own listener would accept as soon as there is something; here the decision is made
+    when a connection waits, not when the last one was taken.
+    """
+
+    def __init__(self, listening: trio.socket.SocketType, spread: Spread) -> None:
+        self.socket = listening
+        self._spread = spread
+        self._accepting = socket.socket(fileno=listening.dup().detach())
+        self._accepting.setblocking(False)
+        self._waiting = select.poll()
+        self._waiting.register(self._accepting, select.POLLIN)
+
+    async def accept(self) -> trio.SocketStream:
+        """The next connection. Raises `OSError` when there is no descriptor for it."""
+        while True:
+            await trio.lowlevel.wait_readable(self.socket)
+            await self._leave_it_to_others()
+            accepted = self._try_accept()
+            if accepted is not None:
+                self._spread.count_accepted()
+                return trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+
+    async def aclose(self) -> None:
+        """Close it; what waits is left to others."""
+        self._accepting.close()
+        self.socket.close()
+        await trio.lowlevel.checkpoint()
+
+    async def _leave_it_to_others(self) -> None:
+        """Return when this worker should take what waits, or others have taken it."""
+        if not self._spread.leaves():
+            return
+        until = trio.current_time() + PATIENCE
+        while trio.current_time() < until:
+            await trio.sleep(LOOK_EVERY)
+            if not self._spread.leaves() or not self._waiting.poll(0):
+                return
+
+    def _try_accept(self) -> socket.socket | None:
+        try:
+            return self._accepting.accept()[0]
+        except BlockingIOError:
+            return None  # another worker has taken it
+        except OSError as problem:
+            if problem.errno in _OF_THE_CONNECTION:
+                return None
+            raise
