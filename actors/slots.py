@@ -14,10 +14,7 @@ class Slots:
     """
 
     def __init__(self, limit: int, soft_ratio: float) -> None:
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, not {limit}")
-        self.limit = limit
-        self.soft_limit = max(1, int(limit * soft_ratio))
+        self.resize(limit, soft_ratio)
         self._holders: dict[str, str] = {}
         """Each holder, and the process that it lives in."""
 
@@ -26,6 +23,13 @@ class Slots:
 
     def __len__(self) -> int:
         return len(self._holders)
+
+    def resize(self, limit: int, soft_ratio: float) -> None:
+        """Another limit from now on. Who holds a slot keeps it, also above the new limit."""
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit}")
+        self.limit = limit
+        self.soft_limit = max(1, int(limit * soft_ratio))
 
     @property
     def above_soft_limit(self) -> bool:

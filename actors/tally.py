@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -45,9 +45,17 @@ class Delta(msgspec.Struct, frozen=True):
 class _Cells:
     """What the three kinds share: the metric, and which labels it may carry."""
 
+    cells: dict[Labels, Any]
+
     def __init__(self, metric: Metric, known: Known) -> None:
         self.metric = metric
         self._allowed = tuple(frozenset(known.values(label)) for label in metric.labels)
+
+    def learn(self, fresh: _Cells) -> None:
+        """Have the label sets of ``fresh``, too, and allow what it allows."""
+        self._allowed = fresh._allowed
+        for labels, cell in fresh.cells.items():
+            self.cells.setdefault(labels, cell)
 
     def fit(self, labels: Labels) -> Labels:
         """``labels`` with what is not declared as `OTHER`; ValueError for a wrong number."""
@@ -162,6 +170,17 @@ class Tally:
         self.series: dict[str, Series] = {
             name: _KINDS[metric.kind](metric, known) for name, metric in metrics.items()
         }
+
+    def learn(self, known: Known) -> None:
+        """Have what ``known`` adds to the values of labels, too. What was counted stays."""
+        before = self.known
+        providers = dict.fromkeys((*before.providers, *known.providers))
+        models = dict.fromkeys((*before.models, *known.models))
+        self.known = msgspec.structs.replace(
+            before, providers=tuple(providers), models=tuple(models)
+        )
+        for series in self.series.values():
+            series.learn(_KINDS[series.metric.kind](series.metric, self.known))
 
     def apply(self, updates: Iterable[Update]) -> None:
         """Move every metric that ``updates`` name; KeyError for one that is not declared."""

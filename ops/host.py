@@ -52,7 +52,7 @@ from sluice.http.services import Lifecycle
 from sluice.http.spread import make_page
 from sluice.ops.config import Config
 from sluice.ops.control.desk import Desk, HostControl
-from sluice.ops.control.orders import CONTROL
+from sluice.ops.control.orders import CONTROL, LogFrom
 from sluice.ops.logs import get_logger
 from sluice.ops.place import (
     CONFIGURATION,
@@ -64,7 +64,9 @@ from sluice.ops.place import (
     identity,
     worker_name,
 )
-from sluice.ops.rolling import START, WORKERS, Rolling
+from sluice.ops.reload import Plan
+from sluice.ops.reloading import make_live
+from sluice.ops.rolling import START, WORKERS, Interrupted, Rolling
 from sluice.ops.store import store_children, store_of, store_sampler
 from sluice.ops.worker import FORCE, GRACE, VERSION, address_of, log_event, store_line
 
@@ -165,6 +167,48 @@ class Host:
         if supervisor == WORKERS and name in self.names:
             return await self.rolling.one(name)
         return await self.system.restart(path)
+
+    @property
+    def several(self) -> bool:
+        """Whether there are workers below it, which can be replaced."""
+        return True
+
+    async def adopt(self, found: Plan) -> None:
+        """Have a new configuration in force: live, and by replacing the workers where it needs.
+
+        Raises `NotPossible` if they cannot be replaced; the old one is in force then.
+        """
+        before = self.config
+        self._take(found)
+        if not found.workers:
+            return
+        failure = await self._roll()
+        if failure is None:
+            return
+        self._take(msgspec.structs.replace(found, config=before))
+        if failure.replaced:
+            await self.rolling.all()
+        raise failure
+
+    async def _roll(self) -> Interrupted | None:
+        """Replace all workers; what kept that from its end, if anything did."""
+        try:
+            await self.rolling.all()
+        except Interrupted as failure:
+            return failure
+        return None
+
+    def _take(self, found: Plan) -> None:
+        """What is the host's own changes at once; workers that start have it from now on."""
+        self.config = found.config
+        self.tally.learn(Known.of(found.config.routing, VERSION))
+        make_live(found, self.slots)
+        fresh = _memory_file(msgspec.msgpack.encode(found.config))
+        os.dup2(fresh, self._configuration, inheritable=False)  # at once: whoever starts has one
+        os.close(fresh)
+        if "server.log_level" in found.live:
+            for name in self.names:
+                self.control(name).tell_nowait(LogFrom(found.config.server.log_level))
 
     def _on_store(self, change: Change) -> None:
         """The workers tell their own; this is the host's."""

@@ -98,7 +98,13 @@ class Log:
         self._pipe = LogPipe(descriptor, _loss)
         self.level: Level = level
         self._info = _LEVELS[level] <= logging.INFO
-        self._secrets = [_inside_json(one) for one in secrets if len(one) >= _SHORTEST_SECRET]
+        self._secrets: list[bytes] = []
+        self.hide(secrets)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Star these wherever they appear, besides those that are starred already."""
+        known = [_inside_json(one) for one in secrets if len(one) >= _SHORTEST_SECRET]
+        self._secrets = list(dict.fromkeys([*self._secrets, *known]))
 
     def set_level(self, level: Level) -> Level:
         """Log from ``level`` on; what it was before."""

@@ -21,6 +21,15 @@ WORKERS: Final = "workers"
 """The supervisor of the workers."""
 
 
+class Interrupted(NotPossible):
+    """A rolling restart that did not come to its end."""
+
+    def __init__(self, why: str, replaced: int) -> None:
+        super().__init__(why)
+        self.replaced = replaced
+        """How many workers had been replaced."""
+
+
 class Rolling:
     """Replaces workers of ``system``.
 
@@ -54,7 +63,7 @@ class Rolling:
         return Done("restarted", path, "running", replaced.generation, detail, seconds)
 
     async def all(self) -> Done:
-        """Replace every worker; the outcome's detail has a word on each. Raises `NotPossible`."""
+        """Replace every worker; the outcome's detail has a word on each. Raises `Interrupted`."""
         async with self._turn:
             began = trio.current_time()
             told: list[str] = []
@@ -62,7 +71,7 @@ class Rolling:
                 try:
                     done = await self.one(name)
                 except EngineError as failure:
-                    raise NotPossible("; ".join([*told, str(failure)])) from failure
+                    raise Interrupted("; ".join([*told, str(failure)]), len(told)) from failure
                 told.append(f"{name}: {done.detail}")
             (node,) = [each for each in self._system.tree().children if each.path == WORKERS]
             seconds = trio.current_time() - began

@@ -25,23 +25,30 @@ from sluice.ops.control.worker import ControlledWorker
 from sluice.ops.cores import usable_cores, workers_for
 from sluice.ops.host import Host, open_host
 from sluice.ops.logs import get_logger
+from sluice.ops.notify import Notifier
+from sluice.ops.reloading import Reloader
+from sluice.ops.signals import OBEYED, release
 from sluice.ops.worker import Worker, open_worker
 
 
-def main(config: Config) -> int:
-    """Serve until a signal. 0: an orderly end; 1: no start, or an end by force or failure."""
+def main(config: Config, read: Callable[[], Config]) -> int:
+    """Serve until a signal. 0: an orderly end; 1: no start, or an end by force or failure.
+
+    ``read``: reads the configuration again, on SIGHUP. Raises `ConfigurationError`.
+    """
+    notifier = Notifier.of(os.environ)
     try:
         listening = bind([config.server.bind], BACKLOG)
     except OSError as problem:
         reason = problem.strerror or str(problem)
         print(f"sluice: cannot listen at {config.server.bind}: {reason}", file=sys.stderr)
         return 1
-    return trio.run(_serve, config, listening)
+    return trio.run(_serve, _Service(config, read, notifier), listening)
 
 
-async def _serve(config: Config, listening: list[socket.socket]) -> int:
-    service = _Service(config)
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def _serve(service: _Service, listening: list[socket.socket]) -> int:
+    with trio.open_signal_receiver(*OBEYED) as signals:
+        release()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(service.obey, signals)
             await service.run(listening)
@@ -50,10 +57,15 @@ async def _serve(config: Config, listening: list[socket.socket]) -> int:
 
 
 class _Service:
-    """One run. The first signal ends the start, or begins the drain; the second ends all now."""
+    """One run. The first signal ends the start, or begins the drain; the second ends all now.
 
-    def __init__(self, config: Config) -> None:
+    SIGHUP has the configuration read again, once it serves.
+    """
+
+    def __init__(self, config: Config, read: Callable[[], Config], notifier: Notifier) -> None:
         self.well = True
+        self._notifier = notifier
+        self._reloader = Reloader(read, notifier)
         self._config = config
         self._log = get_logger("sluice.serve")
         self._start = trio.CancelScope()
@@ -71,7 +83,7 @@ class _Service:
                     control.controlled = _controlled(self._worker, self._drain)
                     spare_the_collector()
                     self._log.info("serving", addresses=self._worker.addresses)
-                    await self._stop.wait()
+                    await self._serve(self._worker)
         except* CannotListen as problems:
             for each in listening:
                 each.close()
@@ -82,6 +94,15 @@ class _Service:
             self.well = False
         if self.well:
             self._log.info("stopped")
+
+    async def _serve(self, worker: Worker | Host) -> None:
+        """Until it is to stop."""
+        status = f"serving at {', '.join(worker.addresses)}"
+        self._notifier.ready(status)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._reloader.run, worker, status)
+            await self._stop.wait()
+            nursery.cancel_scope.cancel()
 
     def _open(self, listening: list[socket.socket]) -> AbstractAsyncContextManager[Worker | Host]:
         """One process, or a host with its workers."""
@@ -94,7 +115,9 @@ class _Service:
         """Do what signals say."""
         async for number in signals:
             name = signal.Signals(number).name
-            if self._stop.is_set():
+            if number == signal.SIGHUP:
+                self._reloader.ask()
+            elif self._stop.is_set():
                 self._end_now(name)
             else:
                 self._stop.set()
@@ -107,6 +130,7 @@ class _Service:
             self._end_in_order("none: an operator's command")
 
     def _end_in_order(self, name: str) -> None:
+        self._notifier.stopping(f"draining, for {self._config.server.drain:g} s at most")
         if self._worker is None:
             self._log.info("ending the start", signal=name)
             self._start.cancel()

@@ -73,6 +73,8 @@ from sluice.ops.drainer import Drainer
 from sluice.ops.limits import clients_within
 from sluice.ops.logs import get_logger, line_of, request_line
 from sluice.ops.place import HOST
+from sluice.ops.reload import Plan
+from sluice.ops.reloading import make_live
 from sluice.ops.store import store_children, store_of, store_sampler
 
 VERSION = metadata.version("sluice-sse")
@@ -214,6 +216,16 @@ class Worker:
     async def restart(self, path: str) -> Done:
         """An operator's restart."""
         return await self.system.restart(path)
+
+    @property
+    def several(self) -> bool:
+        """Whether there are workers below it, which can be replaced."""
+        return False
+
+    async def adopt(self, found: Plan) -> None:
+        """Have what a new configuration changes live in force; all else needs a restart."""
+        make_live(found, self.slots)
+        self.config = found.config
 
     def lifecycle(self) -> Lifecycle:
         """Where it is between its start and its end."""

@@ -18,6 +18,7 @@ LOOPBACK = (
     "tests/ops/test_simulator_server*",
     "tests/ops/test_simulator_command*",
     "tests/ops/test_bench_programs*",
+    "tests/ops/test_notify*",
     "tests/test_layout*",
     "tests/engine/test_types*",
     "tests/engine/test_process*",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from sluice.ops import logs
-from sluice.ops.config import Config
+from sluice.ops.config import Config, load
 from sluice.ops.limits import clients_within, descriptors_for, raise_descriptors
+from sluice.ops.signals import held_back
 
 from .configured import EPILOG, add_config_argument, configuration
 
@@ -18,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Runs the service until SIGTERM or SIGINT; then streams get [server] drain seconds\n"
         "to end. A signal during the start ends the start. A second signal ends at once.\n"
+        "SIGHUP reads the configuration again: what can change does, without losing a stream;\n"
+        "what needs a restart is named in the log; one with mistakes is not taken.\n"
         "Log lines (JSON) go to standard error."
     )
     parser.epilog = EPILOG
@@ -45,12 +49,21 @@ def run(arguments: argparse.Namespace) -> int:
     config = configuration(arguments, options)
     if config is None:
         return 1
-    serve = importlib.import_module("sluice.ops.serve")  # not before mistakes are told
-    with logs.open_log(
-        sys.stderr.fileno(), config.server.log_level, secrets=_secrets(config)
-    ) as log:
+    with (
+        held_back(),
+        logs.open_log(
+            sys.stderr.fileno(), config.server.log_level, secrets=_secrets(config)
+        ) as log,
+    ):
+        serve = importlib.import_module("sluice.ops.serve")  # not before mistakes are told
         _tell(config, log)
-        code: int = serve.main(config)
+
+        def read() -> Config:
+            again = load(config.source or None, os.environ, options)
+            log.hide(_secrets(again))
+            return again
+
+        code: int = serve.main(config, read)
         return code
 
 

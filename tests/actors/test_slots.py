@@ -67,3 +67,15 @@ def test_never_more_holders_than_slots(steps: list[tuple[bool, int]], limit: int
             assert slots.give_back(str(holder)) == (holder in holders)
             holders.discard(holder)
         assert len(slots) == len(holders) <= limit
+
+
+def test_another_limit_holds_from_then_on_and_takes_no_slot_away() -> None:
+    slots = Slots(3, 1.0)
+    assert all(slots.take(holder) for holder in "abc")
+    slots.resize(2, 0.5)
+    assert len(slots) == 3
+    slots.give_back("a")
+    assert not slots.take("d")
+    slots.give_back("b")
+    assert slots.take("d")
+    assert (slots.limit, slots.soft_limit) == (2, 1)

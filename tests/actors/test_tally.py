@@ -41,6 +41,17 @@ def test_a_provider_and_a_model_are_paired_as_configured() -> None:
     assert pairs == {("openai", "gpt-4"), ("anthropic", "claude-3")}
 
 
+def test_what_is_configured_later_is_counted_as_itself_and_what_was_counted_stays() -> None:
+    tally = Tally(KNOWN)
+    tally.apply([("sse_requests_total", ("success", "openai", "gpt-4"), 2)])
+    tally.learn(Known(providers=("cohere",), models=(("cohere", "command"),)))
+    samples = families(tally)["sse_requests"].samples
+    assert {sample.labels["provider"] for sample in samples} == {"openai", "anthropic", "cohere"}
+    tally.apply([("sse_requests_total", ("success", "cohere", "command"), 1)])
+    assert tally.value("sse_requests_total", ("success", "cohere", "command")) == 1
+    assert tally.value("sse_requests_total", ("success", "openai", "gpt-4")) == 2
+
+
 def test_a_counter_adds_a_gauge_replaces_a_histogram_observes() -> None:
     tally = Tally(KNOWN)
     for value in (3, 2):

@@ -36,7 +36,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The configurations that a service in the real one's place was started with."""
     configs: list[Config] = []
 
-    def main(config: Config) -> int:
+    def main(config: Config, _: Callable[[], Config]) -> int:
         configs.append(config)
         return 3
 
@@ -107,7 +107,7 @@ def test_elsewhere_than_on_linux_it_says_why_not(capsys: Captured) -> None:
 def test_ctrl_c_has_the_exit_code_that_shells_give_it(
     monkeypatch: pytest.MonkeyPatch, served: list[Config]
 ) -> None:
-    def interrupted(_: Config) -> int:
+    def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sys.modules["sluice.ops.serve"], "main", interrupted)
@@ -251,7 +251,7 @@ def test_serve_says_when_descriptors_are_short(
 def test_serve_never_logs_a_key(
     served: list[Config], capfd: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def leak(config: Config) -> int:
+    def leak(config: Config, _: Callable[[], Config]) -> int:
         from sluice.ops.logs import get_logger  # noqa: PLC0415
 
         key = config.providers["local"].api_key

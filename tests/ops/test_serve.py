@@ -14,6 +14,7 @@ import trio.testing
 from sluice.engine import StartFailed
 from sluice.ops import serve
 from sluice.ops.config import Config, ServerSettings
+from sluice.ops.notify import Notifier
 from sluice.ops.worker import FORCE, Worker, open_worker
 
 
@@ -21,6 +22,7 @@ class FakeWorker:
     """A worker whose start lasts until ``ready``; it notes what it was told."""
 
     addresses = ("127.0.0.1:1",)
+    config = Config()
 
     def __init__(self) -> None:
         self.entered = trio.Event()
@@ -56,7 +58,8 @@ class Run:
 
     def __init__(self, worker: FakeWorker) -> None:
         self.worker = worker
-        self.service = serve._Service(Config(server=ServerSettings(workers=0)))
+        config = Config(server=ServerSettings(workers=0))
+        self.service = serve._Service(config, lambda: config, Notifier(None))
         self._send, self.signals = trio.open_memory_channel[int](0)
 
     async def signal(self, number: int) -> None:

@@ -114,3 +114,35 @@ async def test_a_second_signal_during_the_start_ends_at_once(
     service.process.send_signal(number)
     assert await service.ends() == 1
     assert f"sluice: {number.name}: ended by force while starting\n" in service.log.read_text()
+
+
+EARLY = """
+import os, signal, sys
+from sluice.ops import serve
+from sluice.ops.cli import main
+
+bind = serve.bind
+
+def signalled(*arguments):
+    os.kill(os.getpid(), signal.{number})
+    return bind(*arguments)
+
+serve.bind = signalled
+sys.exit(main(["serve", "--bind", "127.0.0.1:0", "--workers", "0"]))
+"""
+"""The service, with a signal before anybody listens for signals."""
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_before_the_start_ends_it_in_order(tmp_path: Path, number: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", EARLY.format(number=number)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 0
+    assert f'"event":"ending the start","source":"sluice.serve","signal":"{number}"' in ended.stderr
+    assert "Traceback" not in ended.stderr

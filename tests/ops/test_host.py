@@ -1,0 +1,90 @@
+"""What a host does with a new configuration, with workers of the test's in the real ones' place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from sluice.actors.settings import ConnectionSettings, ModelSettings, ProviderSettings
+from sluice.engine import Done
+from sluice.ops.config import Config
+from sluice.ops.host import Host
+from sluice.ops.reload import plan
+from sluice.ops.rolling import Interrupted, Rolling
+
+OLD = Config(connections=ConnectionSettings(limit=10))
+NEW = Config(
+    connections=ConnectionSettings(limit=20),
+    providers={"late": ProviderSettings("late", "http://127.0.0.1:9")},
+    models={"m": ModelSettings("m", "late")},
+)
+
+
+class FakeRolling:
+    """Replaces two workers, as far as it gets; notes what configuration each round was for."""
+
+    def __init__(self, host: Host, *gets_to: int) -> None:
+        self.host = host
+        self.gets_to = list(gets_to)
+        self.rounds: list[Config] = []
+
+    async def all(self) -> Done:
+        self.rounds.append(worker_has(self.host))
+        replaced = self.gets_to.pop(0)
+        if replaced < 2:
+            raise Interrupted("worker-2 goes on as it was", replaced)
+        return Done("restarted", "workers", "running", 1, "", 0.1)
+
+
+def worker_has(host: Host) -> Config:
+    """The configuration of a worker that starts now."""
+    descriptor = host._configuration
+    content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    return msgspec.msgpack.decode(content, type=Config)
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    made = Host(OLD, [], 2)
+    yield made
+    made.close()
+
+
+def rolling(host: Host, *gets_to: int) -> FakeRolling:
+    fake = FakeRolling(host, *gets_to)
+    host.rolling = cast("Rolling", cast("Any", fake))
+    return fake
+
+
+async def test_workers_are_replaced_by_such_as_have_the_new_configuration(host: Host) -> None:
+    fake = rolling(host, 2)
+    await host.adopt(plan(OLD, NEW, several=True))
+    assert fake.rounds == [NEW]
+    assert host.config == NEW
+    assert host.slots.limit == 20
+    assert "late" in host.tally.known.providers
+
+
+async def test_what_is_live_replaces_no_worker_and_is_there_for_the_next(host: Host) -> None:
+    fake = rolling(host)
+    wider = msgspec.structs.replace(OLD, connections=ConnectionSettings(limit=30))
+    await host.adopt(plan(OLD, wider, several=True))
+    assert fake.rounds == []
+    assert host.slots.limit == 30
+    assert worker_has(host) == wider
+
+
+@pytest.mark.parametrize(("gets_to", "rounds"), [([0], [NEW]), ([1, 2], [NEW, OLD])])
+async def test_if_one_cannot_be_replaced_all_have_the_old_configuration_again(
+    host: Host, gets_to: list[int], rounds: list[Config]
+) -> None:
+    fake = rolling(host, *gets_to)
+    with pytest.raises(Interrupted, match="goes on as it was"):
+        await host.adopt(plan(OLD, NEW, several=True))
+    assert fake.rounds == rounds
+    assert host.config == OLD == worker_has(host)
+    assert host.slots.limit == 10
