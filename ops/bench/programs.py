@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import msgspec
 
+from . import cpu
+
 _READY_WITHIN = 20.0
-_STOP_WITHIN = 5.0
+_STOP_WITHIN = 10.0
 _LOOK_EVERY = 0.02
 _LOG_LINES = 12
 _PORTS = range(15_000, 32_000)
@@ -82,14 +85,18 @@ class Program:
         return _tail(self._log.read_bytes())
 
     def end(self) -> None:
-        """Ask the program to end, and make it after five seconds, or when interrupted."""
+        """Ask the program to end, and make it after ten seconds, or when interrupted.
+
+        What it has started is made to end with it then, for it cannot do that any more.
+        """
         self._process.terminate()
         try:
             self._process.wait(_STOP_WITHIN)
         except subprocess.TimeoutExpired:
             pass
         finally:
-            self._process.kill()
+            if self._process.poll() is None:
+                _kill(cpu.family(self.pid))
             self._process.wait()
 
     def _wait_until(self, ready: Callable[[], bool]) -> None:
@@ -181,6 +188,21 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", port))
             return port
     raise ProgramError(f"no port of 127.0.0.1 from {_PORTS.start} to {_PORTS.stop} is free")
+
+
+def _kill(pids: Sequence[int]) -> None:
+    """All of them, and nobody who was given one's number since: each is held before any ends."""
+    held = []
+    try:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                held.append(os.pidfd_open(pid))
+        for descriptor in held:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def _tail(output: bytes) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from sluice.ops.bench import programs
+from sluice.ops.bench import cpu, programs
 
 CORE = min(os.sched_getaffinity(0))
 LISTEN = """
@@ -17,6 +18,13 @@ import signal, socket, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with socket.create_server(("127.0.0.1", int(sys.argv[1]))):
     signal.pause()
+"""
+PARENT = """
+import signal, subprocess
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen(["sleep", "60"], start_new_session=True)
+print("child")
+signal.pause()
 """
 
 
@@ -39,6 +47,21 @@ def test_a_program_that_ignores_sigterm_is_ended_all_the_same(
         program.wait_for(port)
         assert alive(program.pid)
     assert not alive(program.pid)
+
+
+def test_what_a_program_has_started_ends_with_it_when_it_must_be_killed(
+    ground: programs.Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_STOP_WITHIN", 0.05)
+    argv = [sys.executable, "-uc", PARENT]
+    with programs.running("parent", argv, ground, CORE) as program:
+        program.wait_for_line("child")
+        _, child = cpu.family(program.pid)
+        watched = os.pidfd_open(child)
+    try:
+        assert select.select([watched], [], [], 10)[0]
+    finally:
+        os.close(watched)
 
 
 def test_an_interruption_of_the_block_ends_the_program(ground: programs.Ground) -> None:
