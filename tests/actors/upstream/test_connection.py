@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
@@ -292,3 +293,21 @@ async def test_a_handshake_that_stalls_ends_with_the_connect_timeout(
         with pytest.raises(UpstreamFault, match="connect_timeout"):
             await dial(origin, client_tls(), 5)
         assert open_sockets() == before
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+async def test_an_address_of_either_family_and_a_name_are_dialled_without_delay(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server:
+        port = server.getsockname()[1]
+        connection = await dial(Origin(host, port, secure=False), None, 5)
+        theirs, _ = server.accept()
+        with theirs:
+            assert is_without_delay(connection.fd)
+            connection.close()
+            assert theirs.recv(1) == b""
+
+
+def is_without_delay(descriptor: int) -> bool:
+    with socket.socket(fileno=os.dup(descriptor)) as same:
+        return bool(same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
