@@ -7,7 +7,6 @@ it is called once a request, so it builds plain tuples and nothing else.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
 import msgspec
 
@@ -93,21 +92,27 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What a `Window` has seen: counts, and over how many seconds."""
+    """What ended in a while."""
 
-    elapsed: float = 1.0
     requests: int = 0
     judged: int = 0
     """Those that count towards the error rate."""
     errors: int = 0
 
+    def __add__(self, other: Load) -> Load:
+        return Load(
+            self.requests + other.requests, self.judged + other.judged, self.errors + other.errors
+        )
 
-def rates_of(loads: Sequence[Load]) -> Rates:
-    """The rates of several processes together; each has its own time behind it."""
-    judged = sum(load.judged for load in loads)
-    errors = sum(load.errors for load in loads)
-    per_second = sum(load.requests / load.elapsed for load in loads)
-    return Rates(per_second, 100.0 * errors / judged if judged else 0.0)
+
+def load_of(report: RequestReport) -> Load:
+    """What ``report`` adds.
+
+    A request counts towards the error rate if it counts as a request, or as an error: one
+    turned away for lack of anything is seen here as well.
+    """
+    counted, error = report.outcome is not None, is_error(report)
+    return Load(int(counted), int(counted or error), int(error))
 
 
 class _Second(msgspec.Struct):
@@ -129,6 +134,7 @@ class Window:
     def __init__(self, span: int = 60) -> None:
         self._span = span
         self._begin: float | None = None
+        self._untaken = Load()
         self._seconds: deque[_Second] = deque()
 
     def begin(self, now: float) -> None:
@@ -137,31 +143,32 @@ class Window:
             self._begin = now
 
     def add(self, now: float, report: RequestReport) -> None:
-        """Count a request that ended at ``now``.
+        """Count a request that ended at ``now``."""
+        load = load_of(report)
+        self.add_load(now, load)
+        self._untaken = self._untaken + load
 
-        A request counts towards the error rate if it counts as a request, or as an error: one
-        turned away for lack of anything is seen here as well.
-        """
+    def take(self) -> Load:
+        """What was counted by `add` since the last time, for another process' `add_load`."""
+        load, self._untaken = self._untaken, Load()
+        return load
+
+    def add_load(self, now: float, load: Load) -> None:
+        """Count what ended in another process, or here, until ``now``."""
         second = self._at(int(now))
-        counted, error = report.outcome is not None, is_error(report)
-        second.requests += counted
-        second.judged += counted or error
-        second.errors += error
+        second.requests += load.requests
+        second.judged += load.judged
+        second.errors += load.errors
 
     def rates(self, now: float) -> Rates:
         """The rates over the last ``span`` seconds, or since the beginning if that is shorter."""
-        return rates_of([self.load(now)])
-
-    def load(self, now: float) -> Load:
-        """The counts of the same time."""
         self._forget(int(now))
         begin = now if self._begin is None else self._begin
-        return Load(
-            min(max(now - begin, 1.0), float(self._span)),
-            sum(second.requests for second in self._seconds),
-            sum(second.judged for second in self._seconds),
-            sum(second.errors for second in self._seconds),
-        )
+        elapsed = min(max(now - begin, 1.0), float(self._span))
+        requests = sum(second.requests for second in self._seconds)
+        judged = sum(second.judged for second in self._seconds)
+        errors = sum(second.errors for second in self._seconds)
+        return Rates(requests / elapsed, 100.0 * errors / judged if judged else 0.0)
 
     def _at(self, now: int) -> _Second:
         if not self._seconds or self._seconds[-1].start != now:

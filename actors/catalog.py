@@ -18,6 +18,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from sluice.engine import ASK_BOUNDS
+
 from .failures import ErrorType
 from .failures import Stage as FailureStage
 from .reports import Outcome
@@ -163,8 +165,20 @@ QUEUE_NAME = Label("queue_name", "The queue.", configured="queue")
 REASON = Label("reason", "Why.", ("full", "timeout", "unavailable", OTHER))
 ACTOR = Label(
     "actor",
-    "The kind of actor.",
-    ("connections", "edge", "metrics", "provider", "store", "streams"),
+    "The kind of actor; `link` is what two processes of a replica have between them.",
+    (
+        "connections",
+        "drain",
+        "edge",
+        "link",
+        "metrics",
+        "provider",
+        "returns",
+        "shares",
+        "store",
+        "streams",
+        "worker",
+    ),
 )
 STORE_OUTCOME = Label(
     "outcome",
@@ -484,7 +498,38 @@ EXTENDED: dict[str, Metric] = _names(
         Metric(
             name="sluice_dead_letters_total",
             kind="counter",
-            help="Messages and replies that nobody was left to take",
+            help="Messages that a kind of actor was told and never handled",
+            unit="messages",
+            domain="Service Runtime",
+            stage="any",
+            origin="extended",
+            labels=(ACTOR,),
+        ),
+        Metric(
+            name="sluice_ask_latency_seconds",
+            kind="histogram",
+            help="Time from asking a kind of actor to its reply, of one ask in 16",
+            unit="seconds",
+            domain="Service Runtime",
+            stage="any",
+            origin="extended",
+            labels=(ACTOR,),
+            buckets=ASK_BOUNDS,
+        ),
+        Metric(
+            name="sluice_ask_timeouts_total",
+            kind="counter",
+            help="Asks of a kind of actor whose deadline passed",
+            unit="messages",
+            domain="Service Runtime",
+            stage="any",
+            origin="extended",
+            labels=(ACTOR,),
+        ),
+        Metric(
+            name="sluice_foreign_counts_total",
+            kind="counter",
+            help="Counts of workers of another release that this one has no metric for",
             unit="messages",
             domain="Service Runtime",
             stage="any",

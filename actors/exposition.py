@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 
 import msgspec
+import trio
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -58,6 +59,14 @@ class Renderer:
             yield self._piece(family, openmetrics=openmetrics)
         if openmetrics:
             yield _EOF
+
+    async def text(self, *, openmetrics: bool) -> bytes:
+        """The exposition; other tasks run between two families."""
+        pieces = []
+        for piece in self.pieces(openmetrics=openmetrics):
+            pieces.append(piece)
+            await trio.lowlevel.checkpoint()
+        return b"".join(pieces)
 
     def _piece(self, family: Metric, *, openmetrics: bool) -> bytes:
         key = (family.name, openmetrics)

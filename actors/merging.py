@@ -1,7 +1,8 @@
 """The numbers of several processes as one: what the host of a replica renders. Pure.
 
-Counters and histograms add up, and stay when a process ends: nothing ever goes back. Gauges
-are what the living say they are: those of a process that has ended vanish with it.
+Counters and histograms add up, and stay when a process ends: nothing ever goes back; so does
+what ended within the last minute. Gauges are what the living say they are: those of a process
+that has ended vanish with it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from .accounting import Load, Rates, rates_of
+from .accounting import Load, Rates, Window
+from .catalog import Metric
 from .tally import Delta, Gauge, Gauges, Labels, Tally
 
 _TOGETHER: dict[str, Callable[[Iterable[float]], float]] = {
@@ -20,12 +22,18 @@ _TOGETHER: dict[str, Callable[[Iterable[float]], float]] = {
 """How the values of several processes become one where their sum means nothing."""
 
 
+def _together(metric: Metric) -> Callable[[Iterable[float]], float]:
+    """Of states, the worst: two that are in state 1 are in no state 2."""
+    return _TOGETHER.get(metric.name, max if metric.states else sum)
+
+
 class Extracted(msgspec.Struct, frozen=True):
     """Counts since the last time, and all gauges now."""
 
     delta: Delta
-    gauges: Gauges
-    load: Load
+    gauges: Gauges | None = None
+    """None: another share follows, which has them."""
+    load: Load = Load()
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -37,31 +45,47 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class _Part(msgspec.Struct):
-    """The last share of one process."""
+    """What is known of one process that lives."""
 
     number: int = 0
+    """Of the last share that was taken."""
     gauges: Gauges = {}
-    load: Load = Load()
 
 
 class Whole:
-    """The numbers of a replica, in ``tally``, which nobody else writes to."""
+    """The numbers of a replica, in ``tally``, which nobody else writes to.
+
+    Every ``now`` is in seconds on one clock that never goes back.
+    """
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
+        self._window = Window()
         self._parts: dict[str, _Part] = {}
+        self.foreign = 0
+        """Label sets that were told and that this release has not: they are left out."""
 
-    def take(self, process: str, share: Share) -> bool:
+    def begin(self, now: float) -> None:
+        """Say when there was something to count for the first time; later calls do nothing."""
+        self._window.begin(now)
+
+    def take(self, process: str, share: Share, now: float) -> bool:
         """Add a share of ``process``; False if it was taken before.
 
-        Raises ValueError or KeyError if the catalog of that process is another than ours.
+        A worker that was started after an upgrade may be of another release than its host. What
+        that one counts and we do not is left out; it must not end a replica that serves.
         """
         part = self._parts.setdefault(process, _Part())
         if share.number <= part.number:
             return False
+        part.number = share.number
         content = share.content
-        self.tally.merge(content.delta)
-        self._parts[process] = _Part(share.number, content.gauges, content.load)
+        delta = self.tally.known_of(content.delta)
+        self.foreign += content.delta.size - delta.size
+        self.tally.merge(delta)
+        self._window.add_load(now, content.load)
+        if content.gauges is not None:
+            part.gauges = content.gauges
         return True
 
     def numbers(self) -> dict[str, int]:
@@ -74,24 +98,20 @@ class Whole:
 
     def settle(self) -> None:
         """Set every gauge to what those processes say that live, together."""
-        for name, cells in self._said().items():
-            combine = _TOGETHER.get(name, sum)
-            series = self.tally.series[name]
-            assert isinstance(series, Gauge)  # noqa: S101 -- `Share.gauges` has only those
-            series.cells = {labels: combine(values) for labels, values in cells.items()}
+        for series in self.tally.series.values():
+            if isinstance(series, Gauge):
+                combine = _together(series.metric)
+                said = self._said(series)
+                series.cells = {labels: combine(values or [0.0]) for labels, values in said.items()}
 
-    def rates(self) -> Rates:
-        """The load of the last minute, of those that live."""
-        return rates_of([part.load for part in self._parts.values()])
+    def rates(self, now: float) -> Rates:
+        """The rates of the last minute, with what ended in processes that live no more."""
+        return self._window.rates(now)
 
-    def _said(self) -> dict[str, dict[Labels, list[float]]]:
-        said: dict[str, dict[Labels, list[float]]] = {
-            name: {labels: [] for labels in series.cells}
-            for name, series in self.tally.series.items()
-            if isinstance(series, Gauge)
-        }
+    def _said(self, gauge: Gauge) -> dict[Labels, list[float]]:
+        said: dict[Labels, list[float]] = {labels: [] for labels in gauge.cells}
         for part in self._parts.values():
-            for name, cells in part.gauges.items():
-                for labels, value in cells:
-                    said[name].setdefault(labels, []).append(value)
-        return {name: {k: v or [0.0] for k, v in cells.items()} for name, cells in said.items()}
+            for labels, value in part.gauges.get(gauge.metric.name, ()):
+                if len(labels) == len(gauge.metric.labels):
+                    said.setdefault(labels, []).append(value)
+        return said

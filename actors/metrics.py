@@ -22,9 +22,10 @@ from .accounting import Window, updates
 from .catalog import ALL, Kind
 from .exposition import OPENMETRICS, TEXT, Exposition, Renderer, negotiate
 from .ledger import Ledger
-from .merging import Extracted
+from .outbox import Outbox
+from .pages import Page, Rest, Rests
 from .process import sample_process
-from .samplers import Sampler
+from .samplers import Sampler, watch_loop
 from .tally import Labels, Tally
 
 __all__ = [
@@ -101,12 +102,15 @@ class Observe(Message[None], frozen=True):
         _check("histogram", self.name, self.labels)
 
 
-class Extract(Message[Extracted], frozen=True):
-    """Take out what was counted since the last time, for another process to add up."""
+class Extract(Message[None], frozen=True):
+    """Put what was counted since the last time into the outbox, for another process."""
 
 
-class Render(Message[bytes], frozen=True):
-    """Ask for the exposition, in OpenMetrics or the text format (see `negotiate`)."""
+class Render(Message[Page], frozen=True):
+    """Ask for the exposition, in OpenMetrics or the text format (see `negotiate`).
+
+    `pages.read` asks for it, and for the rest of it if it is long.
+    """
 
     openmetrics: bool
 
@@ -133,6 +137,7 @@ class Metrics(Actor):
         ledger: the reports of requests that ended, likewise.
         samplers: what to read before each rendering.
         loop_interval: seconds between two looks at the event loop's delay; None: never.
+        outbox: where shares for another process lie, likewise kept.
     """
 
     mailbox: ClassVar[Mailbox] = Mailbox(capacity=65_536, overflow="drop_newest")
@@ -144,6 +149,7 @@ class Metrics(Actor):
         ledger: Ledger,
         samplers: Sequence[Sampler] = (sample_process,),
         loop_interval: float | None = 1.0,
+        outbox: Outbox | None = None,
     ) -> None:
         super().__init__()
         self._tally = tally
@@ -151,7 +157,9 @@ class Metrics(Actor):
         self._ledger = ledger
         self._samplers = samplers
         self._loop_interval = loop_interval
+        self._outbox = Outbox() if outbox is None else outbox
         self._renderer = Renderer(tally)
+        self._rests = Rests()
 
     async def on_start(self) -> None:
         """Begin the window, read the ledger from here on, and watch the event loop."""
@@ -159,7 +167,7 @@ class Metrics(Actor):
         self._tally.apply([("sluice_build_info", (self._tally.known.version,), 1.0)])
         self.context.spawn(self._read_for_ever)
         if self._loop_interval is not None:
-            self.context.spawn(self._watch_loop, self._loop_interval)
+            self.context.spawn(watch_loop, self._tally, self._loop_interval)
 
     @handler
     def chunks_streamed(self, message: ChunksStreamed) -> None:
@@ -183,23 +191,27 @@ class Metrics(Actor):
         self._tally.apply([(message.name, message.labels, message.value)])
 
     @handler
-    async def extract(self, _message: Extract) -> Extracted:
-        """Everything up to now; counting begins again from zero."""
+    async def extract(self, _message: Extract) -> None:
+        """Everything up to now; counting begins again from zero.
+
+        It is taken out and kept in one step: whoever asked may have gone meanwhile.
+        """
         await self._read_all()
         self._sample()
-        load = self._window.load(trio.current_time())
-        return Extracted(self._tally.drain(), self._tally.gauges(), load)
+        if self._outbox.has_room:
+            self._outbox.fill(self._tally, self._window.take())
 
     @handler
-    async def render(self, message: Render) -> bytes:
+    async def render(self, message: Render) -> Page:
         """The exposition. Between two families, other tasks run: no stream waits for it."""
         await self._read_all()
         self._sample()
-        pieces = []
-        for piece in self._renderer.pieces(openmetrics=message.openmetrics):
-            pieces.append(piece)
-            await trio.lowlevel.checkpoint()
-        return b"".join(pieces)
+        return self._rests.begin(await self._renderer.text(openmetrics=message.openmetrics))
+
+    @handler
+    def rest(self, message: Rest) -> Page | None:
+        """More of an exposition that was begun."""
+        return self._rests.next(message.number)
 
     @handler
     async def figures(self, message: Figures) -> Vitals:  # noqa: ARG002 -- the message says only what
@@ -240,11 +252,3 @@ class Metrics(Actor):
         self._tally.raise_to("sluice_reports_lost_total", (), self._ledger.lost)
         for sample in self._samplers:
             sample(self._tally)
-
-    async def _watch_loop(self, interval: float) -> None:
-        """Observe by how much each look comes too late: what every other task also waited."""
-        while True:
-            due = trio.current_time() + interval
-            await trio.sleep_until(due)
-            delay = trio.current_time() - due
-            self._tally.apply([("sluice_loop_delay_seconds", (), delay)])

@@ -6,10 +6,12 @@ go through `Tally.raise_to`: should that count begin again, ours goes on from wh
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from sluice.engine import ActorStatistics
+import trio
+
+from sluice.engine import ASK_BOUNDS, ActorStatistics, LatencyStatistics, LinkStatistics
 
 from .connections import SlotsInUse
 from .provider import ProviderClient, ProviderStatistics
@@ -19,31 +21,64 @@ Sampler = Callable[[Tally], None]
 """Reads something into the tally."""
 
 
-def engine_sampler(actors: Callable[[], Iterable[ActorStatistics]]) -> Sampler:
-    """Reads the mailboxes, restarts and dead letters of ``actors()``, by kind of actor."""
+def engine_sampler(
+    actors: Callable[[], Iterable[ActorStatistics]],
+    links: Callable[[], Iterable[LinkStatistics]] = tuple,
+) -> Sampler:
+    """Reads what the engine counts of ``actors()``, by kind of actor, and of ``links()``."""
 
     def sample(tally: Tally) -> None:
-        waiting: Counter[str] = Counter()
-        overflow: Counter[str] = Counter()
-        restarts: Counter[str] = Counter()
-        dead_letters = 0
+        kinds: defaultdict[str, _Kind] = defaultdict(_Kind)
         for actor in actors():
-            kind = kind_of(actor.path)
-            waiting[kind] += actor.mailbox.waiting
-            overflow[kind] += actor.mailbox.refused + actor.mailbox.dropped
-            restarts[kind] += actor.restarts
-            dead_letters += actor.dead_letters
+            kinds[kind_of(actor.path)].add(actor)
             if isinstance(actor.domain, ProviderStatistics):
                 _idle(tally, actor.path, actor.domain)
             elif isinstance(actor.domain, SlotsInUse):
                 _slots(tally, actor.domain)
-        for kind, messages in waiting.items():
-            tally.apply([("sluice_mailbox_depth", (kind,), messages)])
-            tally.raise_to("sluice_mailbox_overflow_total", (kind,), overflow[kind])
-            tally.raise_to("sluice_actor_restarts_total", (kind,), restarts[kind])
-        tally.raise_to("sluice_dead_letters_total", (), dead_letters)
+        for link in links():
+            kinds["link"].add_link(link)
+        for name, kind in kinds.items():
+            kind.record(tally, name)
 
     return sample
+
+
+class _Kind:
+    """The actors of one kind, together."""
+
+    def __init__(self) -> None:
+        self.waiting = self.overflow = self.restarts = self.dead_letters = self.timeouts = 0
+        self.buckets = [0] * (len(ASK_BOUNDS) + 1)
+        self.seconds = 0.0
+
+    def add(self, actor: ActorStatistics) -> None:
+        self.waiting += actor.mailbox.waiting
+        self.overflow += actor.mailbox.refused + actor.mailbox.dropped
+        self.restarts += actor.restarts
+        self.dead_letters += actor.dead_letters
+        self.timeouts += actor.timeouts
+        self._add(actor.latency)
+
+    def add_link(self, link: LinkStatistics) -> None:
+        self.waiting += link.in_flight
+        self.overflow += link.refused
+        self.dead_letters += link.dead_letters
+        self.timeouts += link.timeouts
+        self._add(link.latency)
+
+    def _add(self, latency: LatencyStatistics) -> None:
+        self.seconds += latency.seconds
+        if latency.buckets:
+            self.buckets = [a + b for a, b in zip(self.buckets, latency.buckets, strict=True)]
+
+    def record(self, tally: Tally, name: str) -> None:
+        kind = (name,)
+        tally.apply([("sluice_mailbox_depth", kind, self.waiting)])
+        tally.raise_to("sluice_mailbox_overflow_total", kind, self.overflow)
+        tally.raise_to("sluice_actor_restarts_total", kind, self.restarts)
+        tally.raise_to("sluice_dead_letters_total", kind, self.dead_letters)
+        tally.raise_to("sluice_ask_timeouts_total", kind, self.timeouts)
+        tally.observe_to("sluice_ask_latency_seconds", kind, self.buckets, self.seconds)
 
 
 def kind_of(path: str) -> str:
@@ -79,3 +114,12 @@ def provider_sampler(clients: Mapping[str, ProviderClient]) -> Sampler:
             tally.raise_to(opened, (provider,), statistics.dials)
 
     return sample
+
+
+async def watch_loop(tally: Tally, interval: float) -> None:
+    """Observe by how much each look comes too late: what every other task also waited. For ever."""
+    while True:
+        due = trio.current_time() + interval
+        await trio.sleep_until(due)
+        delay = trio.current_time() - due
+        tally.apply([("sluice_loop_delay_seconds", (), delay)])

@@ -2,45 +2,44 @@
 
 * A share is given again until it was taken, and taken once: nothing is lost or counted twice
   while the process that counted it lives. One that is killed takes at most `INTERVAL` seconds of
-  counts with it; one that is stopped gives its last share before it goes.
-* A scrape asks every worker for its share first, for at most `FRESH` seconds; of one that does
-  not answer in time, the last one counts.
+  counts with it, and of the chunks of streams under way `streams.TELL_CHUNKS` more; one that is
+  stopped gives its last shares before it goes.
+* A scrape asks every worker for its shares first, for at most `FRESH` seconds; of one that does
+  not answer in time, the last ones count.
+* A worker that was replaced and drains is asked no more: it gives unasked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
 import trio
 
 from sluice.engine import Actor, ActorError, Mailbox, Message, Ref, handler
 
 from .accounting import Load
 from .exposition import Renderer
-from .merging import Extracted, Share, Whole
+from .merging import Whole
 from .metrics import Extract, Figures, Render, Vitals
-from .samplers import Sampler
+from .outbox import Given, Outbox
+from .pages import Page, Rest, Rests
+from .samplers import Sampler, watch_loop
 from .tally import Tally
 
 INTERVAL = 1.0
-"""Seconds between two looks at the workers' shares."""
+"""Seconds between two looks at the workers' shares, and at the event loop's delay."""
 
 FRESH = 0.25
 """Seconds that a scrape waits for shares."""
 
+MAKING = 0.2
+"""Seconds that the metrics of a worker have to make a share; else those that are made count."""
+
+UNASKED = 3.0
+"""Seconds after which a worker that is not asked gives its shares by itself."""
+
 LAST = 1.0
-"""Seconds for the last share of a worker that stops."""
-
-WAITING = 8
-"""Shares on their way at once: more are not made before some were taken."""
-
-
-class Given(msgspec.Struct, frozen=True):
-    """The shares of ``process`` that may not have arrived."""
-
-    process: str
-    shares: list[Share]
+"""Seconds for the last shares of a worker that stops."""
 
 
 class GiveShares(Message[Given], frozen=True):
@@ -61,33 +60,10 @@ class Ended(Message[None], frozen=True):
     process: str
 
 
-class Outbox:
-    """The shares of this process that are on their way. It outlives the actor's incarnations."""
-
-    def __init__(self) -> None:
-        self._number = 0
-        self.shares: list[Share] = []
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another share may be made."""
-        return len(self.shares) < WAITING
-
-    def put(self, content: Extracted) -> None:
-        """Make the next share."""
-        self._number += 1
-        self.shares.append(Share(self._number, content))
-
-    def taken(self, number: int) -> None:
-        """Those up to ``number`` have arrived."""
-        self.shares = [share for share in self.shares if share.number > number]
-
-
 class ShareGiver(Actor):
     """The actor ``shares`` of a worker.
 
     Args:
-        process: the worker's name.
         outbox: kept by the factory from one incarnation to the next.
         metrics: the path of the worker's own metrics, which count.
         collector: that of the host's, which adds up.
@@ -95,37 +71,56 @@ class ShareGiver(Actor):
 
     mailbox = Mailbox(capacity=64)
 
-    def __init__(self, process: str, outbox: Outbox, metrics: str, collector: str) -> None:
-        self._process = process
+    def __init__(self, outbox: Outbox, metrics: str, collector: str) -> None:
         self._outbox = outbox
         self._metrics = metrics
         self._collector = collector
+        self._was_asked = False
+
+    async def on_start(self) -> None:
+        """See to it that somebody has the shares."""
+        self.context.spawn(self._give_unasked)
 
     async def on_stop(self) -> None:
-        """Give the last share. If nobody takes it, what it counts is lost with the process."""
+        """Give the last shares. If nobody takes them, what they count is lost with the process."""
         with trio.move_on_after(LAST):
-            await self._make()
-            try:
-                collector = self.context.ref(self._collector)
-                await collector.ask(TakeShares(Given(self._process, self._outbox.shares)))
-            except ActorError:
-                return
+            await self._give_all()
 
     @handler
     async def give(self, message: GiveShares) -> Given:
-        """All that was not taken, and what was counted since."""
-        self._outbox.taken(message.taken.get(self._process, 0))
+        """What was not taken, and what was counted since."""
+        self._was_asked = True
+        self._outbox.taken(message.taken.get(self._outbox.process, 0))
         await self._make()
-        return Given(self._process, self._outbox.shares)
+        return self._outbox.give()
 
     async def _make(self) -> None:
-        """A share of what was counted; while the metrics are away there is nothing to share."""
+        """Shares of what was counted; while the metrics are away there is nothing to share."""
         if not self._outbox.has_room:
             return
         try:
-            self._outbox.put(await self.context.ref(self._metrics).ask(Extract()))
+            await self.context.ref(self._metrics).ask(Extract(), timeout=MAKING)
         except ActorError:
             return
+
+    async def _give_unasked(self) -> None:
+        while True:
+            self._was_asked = False
+            await trio.sleep(UNASKED)
+            if not self._was_asked:
+                await self._give_all()
+
+    async def _give_all(self) -> None:
+        """Tell the host all that was counted up to now, if it listens."""
+        await self._make()
+        while (given := self._outbox.give()).shares:
+            try:
+                await self.context.ref(self._collector).ask(TakeShares(given))
+            except ActorError:
+                return
+            self._outbox.taken(given.shares[-1].number)
+            if given.more:
+                await self._make()
 
 
 class Collector(Actor):
@@ -155,11 +150,14 @@ class Collector(Actor):
         self._samplers = samplers
         self._givers = givers
         self._renderer = Renderer(whole.tally)
+        self._rests = Rests()
         self._collecting = trio.Lock()
 
     async def on_start(self) -> None:
         """Collect for ever, so that one that is killed takes little with it."""
+        self._whole.begin(trio.current_time())
         self.context.spawn(self._collect_for_ever)
+        self.context.spawn(watch_loop, self._own, INTERVAL)
 
     @handler
     def take(self, message: TakeShares) -> None:
@@ -172,20 +170,21 @@ class Collector(Actor):
         self._whole.forget(message.process)
 
     @handler
-    async def render(self, message: Render) -> bytes:
+    async def render(self, message: Render) -> Page:
         """The exposition of the replica. Between two families, other tasks run."""
         await self._collect()
-        pieces = []
-        for piece in self._renderer.pieces(openmetrics=message.openmetrics):
-            pieces.append(piece)
-            await trio.lowlevel.checkpoint()
-        return b"".join(pieces)
+        return self._rests.begin(await self._renderer.text(openmetrics=message.openmetrics))
+
+    @handler
+    def rest(self, message: Rest) -> Page | None:
+        """More of an exposition that was begun."""
+        return self._rests.next(message.number)
 
     @handler
     async def figures(self, _message: Figures) -> Vitals:
         """The load of the last minute."""
         await self._collect()
-        rates = self._whole.rates()
+        rates = self._whole.rates(trio.current_time())
         tally = self._whole.tally
         return Vitals(
             int(tally.value("sse_active_connections")),
@@ -210,19 +209,25 @@ class Collector(Actor):
             self._whole.settle()
 
     async def _collect_from(self, giver: Ref) -> None:
-        try:
-            given = await giver.ask(GiveShares(self._whole.numbers()))
-        except ActorError:  # it starts, stops, or is held up: the next time, then
-            return
-        self._take(given)
+        more = True
+        while more:
+            try:
+                given = await giver.ask(GiveShares(self._whole.numbers()))
+            except ActorError:  # it starts, stops, or is held up: the next time, then
+                return
+            self._take(given)
+            more = given.more
 
     def _take(self, given: Given) -> None:
+        now = trio.current_time()
         for share in given.shares:
-            self._whole.take(given.process, share)
+            self._whole.take(given.process, share, now)
 
     def _add_own(self) -> None:
+        self._own.raise_to("sluice_foreign_counts_total", (), self._whole.foreign)
         for sample in self._samplers:
             sample(self._own)
-        self._outbox.put(Extracted(self._own.drain(), self._own.gauges(), Load()))
-        self._take(Given("", self._outbox.shares))
-        self._outbox.taken(self._whole.numbers()[""])
+        self._outbox.fill(self._own, Load())
+        while (given := self._outbox.give()).shares:
+            self._take(given)
+            self._outbox.taken(given.shares[-1].number)

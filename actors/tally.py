@@ -41,6 +41,12 @@ class Delta(msgspec.Struct, frozen=True):
     histograms: dict[str, list[tuple[Labels, list[int], float]]] = {}
     """(labels, observations by bucket, their sum)."""
 
+    @property
+    def size(self) -> int:
+        """How many label sets it has."""
+        counts = sum(map(len, self.counts.values()))
+        return counts + sum(map(len, self.histograms.values()))
+
 
 class _Cells:
     """What the three kinds share: the metric, and which labels it may carry."""
@@ -81,6 +87,12 @@ class Counter(_Cells):
         except KeyError:
             fitting = self.fit(labels)
             self.cells[fitting] = self.cells.get(fitting, 0.0) + value
+
+    def take(self, most: int | None = None) -> list[tuple[Labels, float]]:
+        """What was counted, ``most`` label sets of it; counting begins again from zero."""
+        moved = [(labels, value) for labels, value in self.cells.items() if value][:most]
+        self.cells.update((labels, 0.0) for labels, _ in moved)
+        return moved
 
     def raise_to(self, labels: Labels, total: float) -> None:
         """Rise by what a total that somebody else counts has risen since the last time.
@@ -128,6 +140,8 @@ class Histogram(_Cells):
         self.cells: dict[Labels, Distribution] = {
             labels: Distribution(len(self.bounds)) for labels in label_sets(metric, known)
         }
+        self._totals: dict[Labels, tuple[list[int], float]] = {}
+        """What somebody else had observed at the last `raise_to`."""
 
     def record(self, labels: Labels, value: float) -> None:
         """Observe ``value``. What is below zero, or no number, counts as zero.
@@ -144,6 +158,23 @@ class Histogram(_Cells):
         cell = self._cell(labels)
         cell.buckets = [ours + theirs for ours, theirs in zip(cell.buckets, buckets, strict=True)]
         cell.sum += total
+
+    def take(self, most: int | None = None) -> list[tuple[Labels, list[int], float]]:
+        """What was observed, ``most`` label sets of it; observing begins again from zero."""
+        moved = [(labels, cell) for labels, cell in self.cells.items() if any(cell.buckets)][:most]
+        self.cells.update((labels, Distribution(len(self.bounds))) for labels, _ in moved)
+        return [(labels, cell.buckets, cell.sum) for labels, cell in moved]
+
+    def raise_to(self, labels: Labels, buckets: list[int], total: float) -> None:
+        """Add what somebody else has observed since the last time, as `Counter.raise_to`."""
+        fitting = self.fit(labels)
+        before, seconds = self._totals.get(fitting, ([0] * len(buckets), 0.0))
+        self._totals[fitting] = list(buckets), total
+        new = [now - then for now, then in zip(buckets, before, strict=True)]
+        if min(new) < 0:
+            new, seconds = list(buckets), 0.0
+        if any(new):
+            self.add(fitting, new, max(0.0, total - seconds))
 
     def _cell(self, labels: Labels) -> Distribution:
         return self.cells.setdefault(self.fit(labels), Distribution(len(self.bounds)))
@@ -202,25 +233,27 @@ class Tally:
             raise TypeError(f"{name} is a {series.metric.kind}, not a counter")
         series.raise_to(labels, total)
 
-    def drain(self) -> Delta:
-        """Take everything counted and observed so far, and begin again from zero."""
-        delta = Delta({}, {})
+    def observe_to(self, name: str, labels: Labels, buckets: list[int], total: float) -> None:
+        """`Histogram.raise_to` of the histogram ``name``."""
+        series = self.series[name]
+        if not isinstance(series, Histogram):
+            raise TypeError(f"{name} is a {series.metric.kind}, not a histogram")
+        series.raise_to(labels, buckets, total)
+
+    def drain(self, most: int | None = None) -> Delta:
+        """Take everything counted and observed so far, and begin again from zero.
+
+        ``most``: the number of label sets to take; the rest stays for the next time.
+        """
+        delta, room = Delta({}, {}), most
         for name, series in self.series.items():
-            if isinstance(series, Counter):
-                moved = [(labels, value) for labels, value in series.cells.items() if value]
-                series.cells.update((labels, 0.0) for labels, _ in moved)
-                if moved:
-                    delta.counts[name] = moved
-            elif isinstance(series, Histogram):
-                seen = [
-                    (labels, cell.buckets, cell.sum)
-                    for labels, cell in series.cells.items()
-                    if any(cell.buckets)
-                ]
-                bounds = len(series.bounds)
-                series.cells.update((labels, Distribution(bounds)) for labels, _, _ in seen)
-                if seen:
-                    delta.histograms[name] = seen
+            if isinstance(series, Counter) and (counted := series.take(room)):
+                delta.counts[name] = counted
+            elif isinstance(series, Histogram) and (observed := series.take(room)):
+                delta.histograms[name] = observed
+            room = None if most is None else most - delta.size
+            if room == 0:
+                break
         return delta
 
     def gauges(self) -> Gauges:
@@ -242,6 +275,29 @@ class Tally:
             for labels, buckets, total in observed:
                 series.add(labels, buckets, total)
 
+    def known_of(self, delta: Delta) -> Delta:
+        """That part of ``delta`` which `merge` takes: another release may count what we do not."""
+        return Delta(
+            {
+                name: [each for each in moved if self._has(name, Counter, each[0])]
+                for name, moved in delta.counts.items()
+            },
+            {
+                name: [each for each in seen if self._has(name, Histogram, each[0], each[1])]
+                for name, seen in delta.histograms.items()
+            },
+        )
+
+    def _has(
+        self, name: str, kind: type[Series], labels: Labels, buckets: list[int] | None = None
+    ) -> bool:
+        series = self.series.get(name)
+        return (
+            isinstance(series, kind)
+            and len(labels) == len(series.metric.labels)
+            and (buckets is None or len(buckets) == len(series.metric.buckets) + 1)
+        )
+
 
 def label_sets(metric: Metric, known: Known) -> list[Labels]:
     """The label sets ``metric`` has from the start.
@@ -256,4 +312,5 @@ def label_sets(metric: Metric, known: Known) -> list[Labels]:
     if "model" not in names:
         return list(combinations)
     provider, model = names.index("provider"), names.index("model")
-    return [each for each in combinations if (each[provider], each[model]) in known.models]
+    together = frozenset(known.models)
+    return [each for each in combinations if (each[provider], each[model]) in together]

@@ -24,7 +24,8 @@ What is promised stands in `_supervisor`. Where to read on:
 * ``_message``, ``_actor``, ``_context``, ``_ref``: what who writes an actor sees;
 * ``_child``, ``_supervisor``, ``_lane``, ``_backoff``, ``_intensity``: who is restarted, and when;
 * ``_cell``, ``_incarnation``, ``_lifecycle``: an address, the lives behind it, and their states;
-* ``_mailbox``, ``_request``, ``_waits``: mail, asks and their deadlines, circles of asks;
+* ``_mailbox``, ``_request``, ``_latency``, ``_waits``: mail, asks, how long they take and how long
+  they may, circles of asks;
 * ``_links``, ``_remote``, ``_link``, ``_outbox``, ``_wire``, ``_incoming``, ``_far``, ``_frame``,
   ``_protocol``, ``_failure``, ``_options``: actors of other processes;
 * ``_process``, ``_spawned``, ``_join``, ``_watchdog``: processes as children;
@@ -62,6 +63,7 @@ from ._errors import (
 )
 from ._events import Event
 from ._join import Joined, join
+from ._latency import ASK_BOUNDS
 from ._link import Link
 from ._links import Links
 from ._mailbox import Mailbox
@@ -79,6 +81,7 @@ from ._ref import ASK_TIMEOUT, Ref
 from ._runtime import DeadLetter
 from ._statistics import (
     ActorStatistics,
+    LatencyStatistics,
     LinkStatistics,
     MailboxStatistics,
     SupervisorStatistics,
@@ -88,6 +91,7 @@ from ._system import Done, System, open_system
 from ._tree import TreeNode
 
 __all__ = [
+    "ASK_BOUNDS",
     "ASK_TIMEOUT",
     "Actor",
     "ActorCrashed",
@@ -107,6 +111,7 @@ __all__ = [
     "Event",
     "FrameTooLarge",
     "Joined",
+    "LatencyStatistics",
     "Link",
     "LinkLost",
     "LinkOptions",

@@ -17,6 +17,7 @@ from ._child import ChildSpec
 from ._errors import ActorStopped, MailboxFull, StartFailed, UnknownPath
 from ._exit import Exit, Parent
 from ._incarnation import Incarnation
+from ._latency import EVERY, Latency
 from ._lifecycle import REFUSES_ASKS, UP, State, Step, follow
 from ._mailbox import Box, Mail, Mailbox
 from ._message import Down, Message
@@ -56,7 +57,8 @@ class Cell:
         self.main_task: Task | None = None
         self.handled = self.crashes = self.restarts = self.declared_errors = 0
         self.unknown = self.timeouts = self.late_replies = self.abandoned = 0
-        self.dead_letters = 0
+        self.dead_letters = self.asked = 0
+        self.latency = Latency()
 
     def __repr__(self) -> str:
         return f"<Cell {self.path!r} {self.state} #{self.number}>"
@@ -79,6 +81,9 @@ class Cell:
             raise ActorStopped(self.path, f"{self.path}: {why}")
         if not self.box.put(request):
             raise MailboxFull(self.path, f"{self.path}: the mailbox is full")
+        if not self.asked % EVERY:
+            request.began = trio.current_time()
+        self.asked += 1
 
     def accept(self, message: Message[Any]) -> bool:
         """Take a message in; False: there is no room, and the policy is to refuse."""
@@ -232,6 +237,7 @@ class Cell:
             tasks=() if life is None else life.tasks(),
             mailbox=self.box.statistics(self.waiting() - self.box.queued),
             domain=None if life is None else life.domain_statistics(),
+            latency=self.latency.statistics(),
         )
 
     def _on_drop(self, mail: Mail, reason: str) -> None:

@@ -54,6 +54,8 @@ class Incoming(Request):
         """Send the reply; False if nobody waits for it any more."""
         if not self.close():
             return False
+        if self.began is not None:
+            self.clock(self.began)
         self._desk.link.reply(self._number, self.addressee.path, self.message, reply)
         return True
 
@@ -61,6 +63,8 @@ class Incoming(Request):
         """Send ``error``; False if nobody waits any more."""
         if not self.close():
             return False
+        if self.began is not None:
+            self.clock(self.began)
         if not isinstance(error, AskTimeout):  # the asker has a clock of its own
             self._desk.link.fail(self._number, self.addressee.path, self.message, error)
         return True

@@ -45,6 +45,7 @@ from ._frame import (
     unpack,
 )
 from ._incoming import Desk
+from ._latency import EVERY
 from ._options import is_silent
 from ._outbox import Outbox
 from ._request import Request
@@ -183,6 +184,8 @@ class Link:
         kind, timeout = message.__class__.__name__, request.timeout
         data = pack_ask(number, path, kind, timeout if timeout > 0 else 0.0, chain, message)
         self._put(number, data, request)
+        if not self.counts.asks % EVERY:
+            request.began = trio.current_time()
         self.counts.asks += 1
         return number
 

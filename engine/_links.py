@@ -112,6 +112,7 @@ class Links:
         counts, link = self._counts[process], self.routes.get(process)
         heard = None if link is None else trio.current_time() - link.last_heard
         values: dict[str, Any] = {name: getattr(counts, name) for name in Counts.__slots__}
+        values["latency"] = counts.latency.statistics()
         in_flight = 0 if link is None else len(link.pending)
         return LinkStatistics(
             process=process, is_up=link is not None, in_flight=in_flight, silent=heard, **values

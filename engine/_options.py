@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._frame import MAX_FRAME
+from ._latency import Latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Counts:
         "frames_received",
         "frames_sent",
         "late_replies",
+        "latency",
         "reads",
         "refused",
         "timeouts",
@@ -55,6 +57,7 @@ class Counts:
         self.frames_sent = self.frames_received = self.bytes_sent = self.bytes_received = 0
         self.writes = self.reads = self.asks = self.late_replies = 0
         self.refused = self.timeouts = self.dead_letters = self.unreadable = 0
+        self.latency = Latency()
 
 
 def is_silent(now: float, heard: float, looked: float, interval: float, patience: float) -> bool:

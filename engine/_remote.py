@@ -9,6 +9,7 @@ import trio
 from trio.lowlevel import current_task, wait_task_rescheduled
 
 from ._errors import ActorStopped, AskTimeout, ProcessGone, UnknownMessage
+from ._latency import Latency
 from ._message import Message
 from ._ref import ASK_TIMEOUT, Ref
 from ._request import Request, Timer
@@ -42,6 +43,11 @@ class RemoteRef(Ref):
         self._process = process
         self.timeouts = 0
         """Counted where all asks to the process are."""
+
+    @property
+    def latency(self) -> Latency:
+        """That of all asks to the process."""
+        return self._links.counts_of(self._process).latency
 
     async def ask(self, message: Message[R], *, timeout: float = ASK_TIMEOUT) -> R:
         """See `Ref.ask`."""

@@ -16,6 +16,7 @@ import trio
 from trio.lowlevel import Abort, Task, reschedule
 
 from ._errors import AskTimeout
+from ._latency import Latency
 from ._message import Message
 
 
@@ -25,11 +26,15 @@ class Addressee(Protocol):
     path: str
     timeouts: int
 
+    @property
+    def latency(self) -> Latency:
+        """Where the asks that are timed are counted."""
+
 
 class Request:
     """A message that was asked, the task that waits for the reply, and then the reply."""
 
-    __slots__ = ("addressee", "error", "message", "reply", "task", "timeout")
+    __slots__ = ("addressee", "began", "error", "message", "reply", "task", "timeout")
 
     def __init__(
         self, message: Message[Any], addressee: Addressee, task: Task, timeout: float
@@ -39,6 +44,8 @@ class Request:
         self.task: Task | None = task
         """None as soon as nobody waits: answered, timed out, or the asker was cancelled."""
         self.timeout = timeout
+        self.began: float | None = None
+        """When it was sent, if it is timed."""
         self.reply: Any = None
         self.error: Exception | None = None
 
@@ -49,6 +56,8 @@ class Request:
             return False
         self.task = None
         self.reply = reply
+        if self.began is not None:
+            self.clock(self.began)
         reschedule(task)
         return True
 
@@ -59,8 +68,14 @@ class Request:
             return False
         self.task = None
         self.error = error
+        if self.began is not None:
+            self.clock(self.began)
         reschedule(task)
         return True
+
+    def clock(self, began: float) -> None:
+        """It is over, and was timed."""
+        self.addressee.latency.add(trio.current_time() - began)
 
     def take_error(self) -> Exception:
         """The error, once: kept here, it and its traceback would keep each other alive."""

@@ -24,6 +24,15 @@ class MailboxStatistics(msgspec.Struct, frozen=True):
     """Dropped because it was full (``drop_newest``, ``drop_oldest``)."""
 
 
+class LatencyStatistics(msgspec.Struct, frozen=True):
+    """How long asks took that were timed: one in 16. Counts are over all incarnations."""
+
+    buckets: tuple[int, ...] = ()
+    """By `ASK_BOUNDS`; the last one is of those above all bounds."""
+    seconds: float = 0.0
+    """That they took together."""
+
+
 class ActorStatistics(msgspec.Struct, frozen=True):
     """One actor. Counts are over all incarnations."""
 
@@ -56,6 +65,8 @@ class ActorStatistics(msgspec.Struct, frozen=True):
     mailbox: MailboxStatistics
     domain: Any = None
     """What `Actor.statistics` of this incarnation says."""
+    latency: LatencyStatistics = LatencyStatistics()
+    """From an ask's arrival in the mailbox to its reply."""
 
 
 class SupervisorStatistics(msgspec.Struct, frozen=True):
@@ -99,6 +110,8 @@ class LinkStatistics(msgspec.Struct, frozen=True, kw_only=True):
     bytes_received: int
     writes: int
     reads: int
+    latency: LatencyStatistics = LatencyStatistics()
+    """From an ask to the arrival of its reply."""
 
 
 class SystemStatistics(msgspec.Struct, frozen=True):

@@ -14,9 +14,10 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
+from sluice.actors import pages
 from sluice.actors.failures import Failure
 from sluice.actors.metrics import Render, negotiate
-from sluice.engine import ActorError
+from sluice.engine import ActorCrashed, ActorError, ActorStopped, AskTimeout, MailboxFull
 
 from . import health, models
 from .errors import openai_body
@@ -73,11 +74,29 @@ def _add_metrics(app: QuartTrio, services: AppServices) -> None:
     async def metrics() -> Response:
         wanted = negotiate(request.headers.get("Accept", ""))
         try:
-            text = await services.metrics.ask(Render(wanted.openmetrics), timeout=RENDER_TIMEOUT)
-        except ActorError:
-            return _failed(_unavailable("The metrics are restarting; try again."))
+            text = await pages.read(services.metrics, Render(wanted.openmetrics), RENDER_TIMEOUT)
+        except ActorError as error:
+            return _failed(_unavailable(_why_not(error)))
+        if text is None:
+            return _failed(_unavailable("Too many read the metrics at the same time; try again."))
         headers = {**_QUIET, "Vary": "Accept"}
         return Response(text, content_type=wanted.content_type, headers=headers)
+
+
+def _why_not(error: ActorError) -> str:
+    """What became of the actor that renders: an operator finds the rest in the log."""
+    match error:
+        case AskTimeout():
+            what = f"did not answer within {RENDER_TIMEOUT:g} s"
+        case MailboxFull():
+            what = "is overloaded"
+        case ActorStopped():
+            what = "is stopped"
+        case ActorCrashed():
+            what = "has crashed"
+        case _:
+            what = "failed"
+    return f"The actor metrics {what}; try again."
 
 
 def _unavailable(message: str) -> Failure:

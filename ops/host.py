@@ -26,10 +26,11 @@ from sluice.actors import shares
 from sluice.actors.catalog import Known
 from sluice.actors.connections import Connections, Ended
 from sluice.actors.merging import Whole
+from sluice.actors.outbox import Outbox
 from sluice.actors.process import sample_process
 from sluice.actors.returns import Returns
 from sluice.actors.samplers import engine_sampler
-from sluice.actors.shares import Collector, Outbox
+from sluice.actors.shares import Collector
 from sluice.actors.slots import Slots
 from sluice.actors.store import Change
 from sluice.actors.tally import Tally
@@ -103,7 +104,7 @@ class Host:
         whole, own, outbox = Whole(self.tally), Tally(self.tally.known), Outbox()
         samplers = (
             sample_process,
-            engine_sampler(self.actors),
+            engine_sampler(self.actors, self.links.statistics),
             store_sampler(self.store, serving=False),
         )
         returns = Returns()

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sluice.actors.connections import Acquire, Count, Released
 from sluice.actors.metrics import Figures, Render
+from sluice.actors.pages import Rest
 from sluice.actors.shares import GiveShares, TakeShares
 from sluice.actors.streams import Place
 from sluice.engine import Message, Protocol
@@ -32,7 +33,10 @@ class Drain(Message[None], frozen=True):
 _FOR_OPERATORS: Final[list[type[Message[Any]]]] = [Survey, Order, LogFrom, Report, Finished]
 
 PROTOCOL: Final = Protocol(
-    [Acquire, Released, Count, Render, Figures, GiveShares, TakeShares, Drain, *_FOR_OPERATORS]
+    [
+        *(Acquire, Released, Count, Render, Rest, Figures, GiveShares, TakeShares, Drain),
+        *_FOR_OPERATORS,
+    ]
 )
 """Everything that may cross, either way."""
 

@@ -33,6 +33,7 @@ from sluice.actors.catalog import Known
 from sluice.actors.connections import Connections, Returner
 from sluice.actors.ledger import Ledger
 from sluice.actors.metrics import Metrics
+from sluice.actors.outbox import Outbox
 from sluice.actors.process import sample_process
 from sluice.actors.provider import Provider, ProviderClient, Shelf
 from sluice.actors.pump import EpollPoller, Pump
@@ -41,7 +42,7 @@ from sluice.actors.returns import Returns
 from sluice.actors.samplers import engine_sampler, provider_sampler
 from sluice.actors.scan import Scan, tick_for
 from sluice.actors.settings import Timeouts
-from sluice.actors.shares import Outbox, ShareGiver
+from sluice.actors.shares import ShareGiver
 from sluice.actors.slots import Slots
 from sluice.actors.store import Change
 from sluice.actors.streams import ALONE, Place, Streams, StreamService
@@ -54,6 +55,7 @@ from sluice.engine import (
     Done,
     Event,
     Links,
+    LinkStatistics,
     SupervisorSpec,
     System,
     open_system,
@@ -97,9 +99,11 @@ class Worker:
         listening: list[socket.socket],
         spawn: Callable[..., None],
         place: Place = ALONE,
+        links: Links | None = None,
         spread: Spread | None = None,
     ) -> None:
         self.config = config
+        self._links = links
         self.place = place
         self.spread = spread
         self.state: Lifecycle = "starting"
@@ -110,7 +114,7 @@ class Worker:
         self.slots = Slots(config.connections.limit, config.connections.soft_ratio)
         self.returns = Returns()
         self.ledger = Ledger()
-        self.outbox = Outbox()
+        self.outbox = Outbox(place.process)
         self.shelves = {name: Shelf(each) for name, each in config.providers.items()}
         self.providers: dict[str, ProviderClient] = {}
         self.listening = listening
@@ -238,6 +242,10 @@ class Worker:
         found = [self.system.inspect(path) for path in self.system.paths]
         return [each for each in found if isinstance(each, ActorStatistics)]
 
+    def links(self) -> tuple[LinkStatistics, ...]:
+        """A snapshot of the link to the host, if there is one."""
+        return () if self._links is None else self._links.statistics()
+
     def provider_states(self) -> dict[str, ProviderState]:
         """Every configured provider, as it is now."""
         return {name: self._provider_state(name) for name in self.config.providers}
@@ -295,7 +303,7 @@ async def open_worker(
     stands if it is one of several, and how they share the work.
     """
     async with trio.open_nursery() as nursery:
-        worker = Worker(config, listening, nursery.start_soon, place, spread)
+        worker = Worker(config, listening, nursery.start_soon, place, links, spread)
         for run in worker.beside_the_tree():
             nursery.start_soon(run)
         try:
@@ -323,7 +331,7 @@ def _tree(worker: Worker) -> SupervisorSpec:
     tally, window = worker.tally, Window()
     samplers = (
         sample_process,
-        engine_sampler(worker.actors),
+        engine_sampler(worker.actors, worker.links),
         provider_sampler(worker.providers),
         store_sampler(worker.store),
     )
@@ -333,7 +341,10 @@ def _tree(worker: Worker) -> SupervisorSpec:
         "root",
         [
             *([_control(worker)] if worker.place.process else store_children(config, worker.store)),
-            ChildSpec("metrics", lambda: Metrics(tally, window, worker.ledger, samplers)),
+            ChildSpec(
+                "metrics",
+                lambda: Metrics(tally, window, worker.ledger, samplers, outbox=worker.outbox),
+            ),
             *(_of_several(worker) if worker.place.process else _alone(worker)),
             SupervisorSpec("providers", _providers(worker)),
             ChildSpec("streams", lambda: _streams(worker), shutdown=patience),
@@ -362,7 +373,7 @@ def _of_several(worker: Worker) -> list[ChildSpec]:
     """What a worker has in its place, for a host that keeps the slots and adds up the counts."""
     place, returns, outbox = worker.place, worker.returns, worker.outbox
     return [
-        ChildSpec("shares", lambda: ShareGiver(place.process, outbox, "metrics", place.metrics)),
+        ChildSpec("shares", lambda: ShareGiver(outbox, "metrics", place.metrics)),
         ChildSpec("returns", lambda: Returner(returns, place.connections)),
         ChildSpec("drain", lambda: Drainer(worker.drain)),
     ]

@@ -22,6 +22,7 @@ from sluice.actors.metrics import (
     SetGauge,
     Vitals,
 )
+from sluice.actors.outbox import Outbox
 from sluice.actors.reports import Attempt, RequestReport
 from sluice.actors.tally import Tally
 from sluice.engine import ChildSpec, Message, Ref, SupervisorSpec, System, open_system
@@ -54,10 +55,11 @@ async def metrics(
     tally: Tally,
     samplers: tuple[Callable[[Tally], None], ...] = (),
     ledger: Ledger | None = None,
+    outbox: Outbox | None = None,
 ) -> AsyncIterator[System]:
     """A system with the metrics actor alone, on ``tally`` and ``ledger``."""
     window, reports = Window(), Ledger() if ledger is None else ledger
-    child = ChildSpec("metrics", lambda: Metrics(tally, window, reports, samplers))
+    child = ChildSpec("metrics", lambda: Metrics(tally, window, reports, samplers, outbox=outbox))
     async with open_system(SupervisorSpec("root", children=[child])) as system:
         yield system
 
@@ -106,18 +108,21 @@ async def test_it_counts_sets_and_observes_what_it_is_told() -> None:
 
 
 async def test_what_was_extracted_is_counted_elsewhere_from_then_on() -> None:
-    tally, ledger = Tally(KNOWN), Ledger()
-    async with metrics(tally, ledger=ledger) as system:
+    tally, ledger, outbox = Tally(KNOWN), Ledger(), Outbox()
+    async with metrics(tally, ledger=ledger, outbox=outbox) as system:
         ref = system.ref("metrics")
         for _ in range(3):
             ledger.enter(REPORT)
-        extracted = await ref.ask(Extract())
+        await ref.ask(Extract())
         ledger.enter(REPORT)
         await settled(ref)
+    (share,) = outbox.shares
+    extracted = share.content
     elsewhere = Tally(KNOWN)
     elsewhere.merge(extracted.delta)
     assert (elsewhere.value(*REQUESTS), tally.value(*REQUESTS)) == (3, 1)
     assert extracted.load.requests == 3
+    assert extracted.gauges is not None
     assert extracted.gauges["sluice_build_info"] == [(("1.2.3",), 1.0)]
 
 
@@ -146,7 +151,7 @@ async def test_it_renders_what_it_counted(openmetrics: bool) -> None:
     async with metrics(Tally(KNOWN), ledger=ledger) as system:
         ref = system.ref("metrics")
         ledger.enter(REPORT)
-        exposition = (await ref.ask(Render(openmetrics=openmetrics))).decode()
+        exposition = (await ref.ask(Render(openmetrics=openmetrics))).text.decode()
     line = 'sse_requests_total{model="gpt-4",provider="openai",status="success"} 1.0'
     assert line in exposition.splitlines()
     assert 'sluice_build_info{version="1.2.3"} 1.0' in exposition.splitlines()
@@ -181,7 +186,7 @@ async def test_what_is_sampled_is_as_fresh_as_the_rendering() -> None:
 
     async with metrics(Tally(KNOWN), (look,)) as system:
         for expected in (1, 2):
-            exposition = await system.ref("metrics").ask(Render(openmetrics=False))
+            exposition = (await system.ref("metrics").ask(Render(openmetrics=False))).text
             assert f'sse_queue_depth{{queue_name="overflow"}} {expected}.0\n'.encode() in exposition
 
 
@@ -216,7 +221,7 @@ async def test_a_crash_loses_nothing_counted(
         with pytest.raises(Exception, match="metrics"):
             await ref.ask(Render(openmetrics=True))
         ledger.enter(REPORT)
-        exposition = await ref.ask(Render(openmetrics=True))
+        exposition = (await ref.ask(Render(openmetrics=True))).text
     families = {family.name: family for family in parse(exposition.decode())}  # type: ignore[no-untyped-call]
     requests = {tuple(sorted(s.labels.values())): s.value for s in families["sse_requests"].samples}
     assert requests["gpt-4", "openai", "success"] == 2

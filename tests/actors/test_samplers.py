@@ -1,13 +1,20 @@
 """What the engine and the providers' pools count is read as it is, by kind of actor."""
 
 import pytest
+from msgspec.structs import replace
 
-from sluice.actors.catalog import Known
+from sluice.actors.catalog import ACTOR, Known
 from sluice.actors.connections import SlotsInUse
 from sluice.actors.provider import ProviderStatistics
 from sluice.actors.samplers import engine_sampler, kind_of
 from sluice.actors.tally import Tally
-from sluice.engine import ActorStatistics, MailboxStatistics
+from sluice.engine import (
+    ASK_BOUNDS,
+    ActorStatistics,
+    LatencyStatistics,
+    LinkStatistics,
+    MailboxStatistics,
+)
 
 KNOWN = Known(providers=("openai", "anthropic"))
 
@@ -60,10 +67,17 @@ def actor(
         ("streams", "streams"),
         ("edge", "edge"),
         ("providers/openai", "provider"),
+        ("shares", "shares"),
+        ("returns", "returns"),
+        ("drain", "drain"),
+        ("store/embedded", "store"),
+        ("store/remote", "store"),
+        ("workers/worker-1", "worker"),
     ],
 )
 def test_actors_are_told_apart_by_kind(path: str, kind: str) -> None:
     assert kind_of(path) == kind
+    assert kind in ACTOR.values
 
 
 def test_the_actors_of_a_kind_add_up() -> None:
@@ -78,7 +92,7 @@ def test_the_actors_of_a_kind_add_up() -> None:
     assert tally.value("sluice_mailbox_overflow_total", ("provider",)) == 5
     assert tally.value("sluice_actor_restarts_total", ("provider",)) == 4
     assert tally.value("sluice_mailbox_overflow_total", ("metrics",)) == 7
-    assert tally.value("sluice_dead_letters_total") == 2
+    assert tally.value("sluice_dead_letters_total", ("metrics",)) == 2
 
 
 def test_an_actor_of_no_known_kind_is_other() -> None:
@@ -108,3 +122,52 @@ def test_the_slots_in_use_are_read_from_their_actor() -> None:
     engine_sampler(lambda: [actor("connections", domain=slots)])(tally)
     assert tally.value("sse_active_connections") == 7
     assert tally.value("sse_connection_limit") == 100
+
+
+def test_asks_that_were_timed_add_up_by_kind_of_actor() -> None:
+    tally = Tally(KNOWN)
+    buckets = [0] * (len(ASK_BOUNDS) + 1)
+    actors: list[ActorStatistics] = []
+    sample = engine_sampler(lambda: actors)
+    for seen in (1, 3):
+        buckets[2] = seen
+        latency = LatencyStatistics(tuple(buckets), 0.001 * seen)
+        actors[:] = [
+            replace(actor("providers/openai"), latency=latency, timeouts=seen),
+            replace(actor("providers/anthropic"), latency=latency),
+        ]
+        sample(tally)
+    assert tally.value("sluice_ask_latency_seconds", ("provider",)) == 6
+    assert tally.value("sluice_ask_timeouts_total", ("provider",)) == 3
+
+
+def test_a_link_counts_as_what_two_processes_have_between_them() -> None:
+    tally = Tally(KNOWN)
+    links = [
+        LinkStatistics(
+            process="host",
+            is_up=True,
+            silent=0.1,
+            in_flight=5,
+            asks=100,
+            timeouts=2,
+            late_replies=0,
+            refused=3,
+            dead_letters=4,
+            unreadable=0,
+            frames_sent=0,
+            frames_received=0,
+            bytes_sent=0,
+            bytes_received=0,
+            writes=0,
+            reads=0,
+            latency=LatencyStatistics((1,) * (len(ASK_BOUNDS) + 1), 1.0),
+        )
+    ]
+    engine_sampler(list, lambda: links)(tally)
+    link = ("link",)
+    assert tally.value("sluice_mailbox_depth", link) == 5
+    assert tally.value("sluice_mailbox_overflow_total", link) == 3
+    assert tally.value("sluice_dead_letters_total", link) == 4
+    assert tally.value("sluice_ask_timeouts_total", link) == 2
+    assert tally.value("sluice_ask_latency_seconds", link) == len(ASK_BOUNDS) + 1

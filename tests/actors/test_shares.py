@@ -14,7 +14,8 @@ from sluice.actors.accounting import Window
 from sluice.actors.ledger import Ledger
 from sluice.actors.merging import Whole
 from sluice.actors.metrics import Figures, Metrics, Render
-from sluice.actors.shares import INTERVAL, WAITING, Collector, Ended, GiveShares, Outbox, ShareGiver
+from sluice.actors.outbox import WAITING, Outbox
+from sluice.actors.shares import INTERVAL, UNASKED, Collector, Ended, GiveShares, ShareGiver
 from sluice.actors.tally import Tally
 from sluice.engine import ChildSpec, Ref, SupervisorSpec, System, open_system
 
@@ -29,7 +30,7 @@ class Replica:
         self.names = [f"w{number}" for number in range(workers)]
         self.tallies = {name: Tally(KNOWN) for name in self.names}
         self.ledgers = {name: Ledger() for name in self.names}
-        self.outboxes = {name: Outbox() for name in self.names}
+        self.outboxes = {name: Outbox(name) for name in self.names}
         self.system: System
 
     def givers(self) -> list[Ref]:
@@ -46,15 +47,16 @@ class Replica:
         window = Window()
 
         def metrics() -> Metrics:
-            return Metrics(self.tallies[name], window, self.ledgers[name], ())
+            outbox = self.outboxes[name]
+            return Metrics(self.tallies[name], window, self.ledgers[name], (), outbox=outbox)
 
         def shares() -> ShareGiver:
-            return ShareGiver(name, self.outboxes[name], f"{name}/metrics", "metrics")
+            return ShareGiver(self.outboxes[name], f"{name}/metrics", "metrics")
 
         return [ChildSpec("metrics", metrics), ChildSpec("shares", shares)]
 
     async def rendered(self) -> float:
-        text = (await self.system.ref("metrics").ask(Render(openmetrics=False))).decode()
+        text = (await self.system.ref("metrics").ask(Render(openmetrics=False))).text.decode()
         (line,) = [line for line in text.splitlines() if line.startswith(LINE)]
         return float(line.rpartition(" ")[2])
 
@@ -168,3 +170,39 @@ async def test_the_load_of_the_replica_is_that_of_all_workers(
                 ledger.enter(REPORT)
         vitals = await at.system.ref("metrics").ask(Figures())
         assert vitals.requests_per_second == 2.0
+
+
+async def test_a_worker_that_nobody_asks_gives_by_itself(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with replica() as at:
+        at.names.remove("w0")  # another one has taken its place, and it drains
+        at.ledgers["w0"].enter(REPORT)
+        await trio.sleep(2 * UNASKED)
+        assert at.counted == 1
+        assert at.outboxes["w0"].shares == []
+        at.ledgers["w0"].enter(REPORT)
+        await at.system.stop("w0")
+        assert at.counted == 2
+
+
+async def test_what_was_made_too_late_for_who_asked_is_not_lost(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with replica() as at:
+        await at.system.pause("w0/metrics")
+        at.ledgers["w0"].enter(REPORT)
+        assert await at.rendered() == 0
+        await at.system.resume("w0/metrics")
+        await at.system.restart("w0/shares")
+        assert await at.rendered() == 1
+        assert await at.rendered() == 1
+
+
+async def test_the_event_loop_of_the_host_is_watched_too(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with replica(0) as at:
+        await trio.sleep(10.5)
+        await at.system.ref("metrics").ask(Render(openmetrics=False))
+        assert at.whole.tally.value("sluice_loop_delay_seconds") == 10

@@ -103,11 +103,11 @@ def test_a_counter_never_goes_down(value: float) -> None:
 def test_a_total_that_somebody_else_counts_is_taken_over_and_never_goes_down() -> None:
     tally = Tally(KNOWN)
     for total in (5, 7, 2):
-        tally.raise_to("sluice_dead_letters_total", (), total)
-    assert tally.value("sluice_dead_letters_total") == 9
+        tally.raise_to("sluice_reports_lost_total", (), total)
+    assert tally.value("sluice_reports_lost_total") == 9
     tally.drain()
-    tally.raise_to("sluice_dead_letters_total", (), 3)
-    assert tally.value("sluice_dead_letters_total") == 1
+    tally.raise_to("sluice_reports_lost_total", (), 3)
+    assert tally.value("sluice_reports_lost_total") == 1
     with pytest.raises(TypeError, match="not a counter"):
         tally.raise_to("sse_active_connections", (), 1)
 

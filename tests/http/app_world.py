@@ -10,6 +10,7 @@ import trio
 from sluice.actors.client import Client
 from sluice.actors.connections import Count, SlotsInUse
 from sluice.actors.metrics import Figures, Render, Vitals
+from sluice.actors.pages import Page
 from sluice.actors.reports import RequestReport
 from sluice.actors.settings import ModelSettings, ProviderSettings, Routing
 from sluice.actors.stream import Job
@@ -96,7 +97,7 @@ class World:
         self.lifecycle: Lifecycle = "serving"
         self.states: dict[str, ProviderState] = {"openai": "ok"}
         self.connections = FakeActor({Count: SlotsInUse(3, 100, 80, False, 0)})
-        self.metrics = FakeActor({Figures: Vitals(3, 100, 28.4, 0.8), Render: b"sse 1\n"})
+        self.metrics = FakeActor({Figures: Vitals(3, 100, 28.4, 0.8), Render: Page(b"sse 1\n")})
         self.reports: list[RequestReport] = []
         self.small: list[RequestReport] = []
         self.app: Application = build_app(
