@@ -59,12 +59,6 @@ class Released(Message[None], frozen=True):
     streams: list[str]
 
 
-class Ended(Message[None], frozen=True):
-    """A process has ended, however it did."""
-
-    process: str
-
-
 class Count(Message[SlotsInUse], frozen=True):
     """How many slots are taken."""
 
@@ -74,7 +68,8 @@ class Connections(Actor):
 
     Args:
         slots: who holds one, kept by the factory from one incarnation to the next.
-        returns: where streams of this process give theirs back.
+        returns: where streams of this process give theirs back, and where those who know say
+            that another process has ended. No mailbox can be too full for that.
     """
 
     mailbox = Mailbox(capacity=16384)
@@ -99,11 +94,6 @@ class Connections(Actor):
         self._slots.give_back_all(message.streams)
 
     @handler
-    def ended(self, message: Ended) -> None:
-        """Take back what its streams held."""
-        self._slots.bereave(message.process)
-
-    @handler
     def count(self, _message: Count) -> SlotsInUse:
         """A snapshot."""
         return self.statistics()
@@ -117,6 +107,8 @@ class Connections(Actor):
         )
 
     def _take_back(self) -> None:
+        for process in self._returns.take_ended():
+            self._slots.bereave(process)
         self._slots.give_back_all(self._returns.take())
 
 

@@ -13,10 +13,11 @@ import trio
 class Returns:
     """The names of streams that need their slots no more. It outlives the manager."""
 
-    __slots__ = ("_names", "_put")
+    __slots__ = ("_ended", "_names", "_put")
 
     def __init__(self) -> None:
         self._names: list[str] = []
+        self._ended: list[str] = []
         self._put = trio.Event()
 
     def __len__(self) -> int:
@@ -32,6 +33,15 @@ class Returns:
         """All that was put since the last time."""
         names, self._names = self._names, []
         return names
+
+    def end(self, process: str) -> None:
+        """``process`` has ended, however it did, and with it all its streams. As `put`."""
+        self._ended.append(process)
+
+    def take_ended(self) -> list[str]:
+        """The processes that ended since the last time."""
+        processes, self._ended = self._ended, []
+        return processes
 
     async def wait(self) -> None:
         """Return when there is something to take. For one who waits."""

@@ -24,7 +24,7 @@ import trio
 
 from sluice.actors import shares
 from sluice.actors.catalog import Known
-from sluice.actors.connections import Connections, Ended
+from sluice.actors.connections import Connections
 from sluice.actors.merging import Whole
 from sluice.actors.outbox import Outbox
 from sluice.actors.process import sample_process
@@ -87,6 +87,7 @@ class Host:
         self.log = get_logger("sluice.host")
         self.addresses = [address_of(each) for each in listening]
         self.slots = Slots(config.connections.limit, config.connections.soft_ratio)
+        self.returns = Returns()
         self.store = store_of(config, self._on_store)
         self.tally = Tally(Known.of(config.routing, VERSION))
         self.watchers: set[Callable[[Event], None]] = set()
@@ -95,6 +96,8 @@ class Host:
         self.system: System
         self.rolling: Rolling
         self._patience = trio.CancelScope()
+        self._early: list[str] = []
+        """Processes that ended before all were ready for the first time."""
         self._listening = listening
         self._spread = make_page(workers)
         self._configuration = _memory_file(msgspec.msgpack.encode(config))
@@ -107,13 +110,12 @@ class Host:
             engine_sampler(self.actors, self.links.statistics),
             store_sampler(self.store, serving=False),
         )
-        returns = Returns()
         return SupervisorSpec(
             "root",
             [
                 *store_children(self.config, self.store),
                 ChildSpec("metrics", lambda: Collector(whole, own, outbox, samplers, self._givers)),
-                ChildSpec("connections", lambda: Connections(self.slots, returns)),
+                ChildSpec("connections", lambda: Connections(self.slots, self.returns)),
                 ChildSpec(CONTROL, lambda: HostControl(self.desk)),
                 SupervisorSpec(WORKERS, [self._worker(name) for name in self.names]),
             ],
@@ -124,7 +126,7 @@ class Host:
         for watcher in tuple(self.watchers):
             watcher(event)
         log_event(self.log, event)
-        if event.kind in _ENDED and self.state != "starting":
+        if event.kind in _ENDED:
             self._bereave(identity(event.path.rpartition("/")[2], event.incarnation))
 
     def opened(self, system: System) -> None:
@@ -132,6 +134,8 @@ class Host:
         self.system = system
         self.rolling = Rolling(system, self.names, self._why_not_now)
         self.state = "serving"
+        for process in self._early:
+            self._forget(process)
 
     def _why_not_now(self) -> str:
         return "" if self.state == "serving" else f"the service is {self.state}"
@@ -250,7 +254,14 @@ class Host:
         return found
 
     def _bereave(self, process: str) -> None:
-        self.system.ref("connections").tell_nowait(Ended(process))
+        """The link has ended before: nothing that ``process`` asked is handled after this."""
+        self.returns.end(process)
+        if self.state == "starting":
+            self._early.append(process)
+        else:
+            self._forget(process)
+
+    def _forget(self, process: str) -> None:
         self.system.ref("metrics").tell_nowait(shares.Ended(process))
         self.desk.ended(process)
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio.testing
 
-from sluice.actors.connections import Acquire, Connections, Count, Ended, Granted, Refused, Released
+from sluice.actors.connections import Acquire, Connections, Count, Granted, Refused, Released
 from sluice.actors.returns import Returns
 from sluice.actors.slots import Slots
 from sluice.engine import ChildSpec, Ref, SupervisorSpec, System, open_system
@@ -96,7 +96,7 @@ async def test_slots_of_another_process_come_back_by_message_and_all_of_them_wit
             assert await ref.ask(Acquire(name, process)) == Granted()
         ref.tell_nowait(Released(["a"]))
         assert (await ref.ask(Count())).active == 2
-        ref.tell_nowait(Ended("one"))
-        ref.tell_nowait(Ended("one"))
+        streams.returns.end("one")
+        streams.returns.end("one")
         ref.tell_nowait(Released(["b"]))
         assert (await ref.ask(Count())).active == 1
