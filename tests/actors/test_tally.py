@@ -131,6 +131,7 @@ def test_what_is_no_duration_is_observed_as_zero(value: float) -> None:
         )
     )
 )
+@settings(max_examples=40)
 def test_a_histogram_reads_as_the_reference_librarys(values: list[float]) -> None:
     registry = CollectorRegistry()
     reference = Reference("reference", "-", buckets=ALL[DURATION].buckets, registry=registry)

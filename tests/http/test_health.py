@@ -1,12 +1,22 @@
 from __future__ import annotations
 
 import pytest
+import trio
 import trio.testing
 from tests.http.app_world import World
 
 from sluice.actors.connections import Count, SlotsInUse
-from sluice.actors.metrics import Figures, Vitals
-from sluice.engine import ActorCrashed, ActorStopped, MailboxFull
+from sluice.actors.metrics import Figures, Render, Vitals
+from sluice.actors.pages import Page, Rest
+from sluice.engine import (
+    ActorCrashed,
+    ActorError,
+    ActorStopped,
+    FrameTooLarge,
+    MailboxFull,
+    ProcessGone,
+)
+from sluice.http.quart_app import RENDER_TIMEOUT
 from sluice.http.services import Lifecycle
 
 
@@ -141,7 +151,41 @@ async def test_metrics_come_in_the_format_that_is_accepted(
     assert answer.header("vary") == "Accept"
 
 
-async def test_metrics_that_restart_are_a_503_with_a_time_to_come_back(world: World) -> None:
-    world.metrics.error = ActorCrashed("metrics", "crashed")
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (ActorCrashed("metrics", "crashed"), "has crashed"),
+        (ActorStopped("metrics", "stopped"), "is stopped"),
+        (ProcessGone("metrics@host", "gone"), "is stopped"),
+        (MailboxFull("metrics", "full"), "is overloaded"),
+        (FrameTooLarge("metrics@host", "large"), "failed"),
+    ],
+)
+async def test_metrics_that_cannot_be_told_are_a_503_with_a_reason_and_a_time_to_come_back(
+    world: World, error: ActorError, what: str
+) -> None:
+    world.metrics.error = error
     answer = await world.call("GET", "/metrics")
     assert (answer.status, answer.header("retry-after")) == (503, "1")
+    assert f"The actor metrics {what}" in answer.json["error"]["message"]
+
+
+async def test_metrics_that_do_not_answer_are_a_503_in_time(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    world.metrics.silent = True
+    answer = await world.call("GET", "/metrics")
+    assert answer.status == 503
+    assert trio.current_time() == pytest.approx(RENDER_TIMEOUT)
+
+
+async def test_metrics_whose_rest_was_lost_are_a_503(world: World) -> None:
+    world.metrics.replies |= {Render: Page(b"sse 1\n", rest=4), Rest: None}
+    answer = await world.call("GET", "/metrics")
+    assert (answer.status, answer.header("retry-after")) == (503, "1")
+
+
+async def test_long_metrics_are_read_to_their_end(world: World) -> None:
+    world.metrics.replies |= {Render: Page(b"sse 1\n", rest=4), Rest: Page(b"sse 2\n")}
+    answer = await world.call("GET", "/metrics")
+    assert (answer.status, answer.body) == (200, b"sse 1\nsse 2\n")

@@ -11,24 +11,24 @@ import httpx2
 import pytest
 import trio
 
-StartPrometheus = Callable[[dict[str, str]], Awaitable[httpx2.AsyncClient]]
+StartPrometheus = Callable[..., Awaitable[httpx2.AsyncClient]]
 
 
 @pytest.fixture
 async def prometheus(tmp_path: Path) -> AsyncIterator[StartPrometheus]:
-    """Starts a Prometheus that scrapes ``{job: url}`` five times a second.
+    """Starts a Prometheus that scrapes ``{job: url}`` five times a second, or as it is told.
 
     The client it returns has the server's address as its base, and the server is ready. It
     scrapes for the first time some five seconds later; its log is ``log`` in its folder.
     """
     async with AsyncExitStack() as running:
 
-        async def start(jobs: dict[str, str]) -> httpx2.AsyncClient:
+        async def start(jobs: dict[str, str], interval: str = "200ms") -> httpx2.AsyncClient:
             port = _free_port()
             data = tmp_path / f"prometheus-{port}"
             data.mkdir()
             config = data / "prometheus.yml"
-            config.write_text(json.dumps(_prometheus_config(jobs)))  # JSON is YAML.
+            config.write_text(json.dumps(_prometheus_config(jobs, interval)))  # JSON is YAML.
             command = [
                 "prometheus",
                 f"--config.file={config}",
@@ -46,10 +46,10 @@ async def prometheus(tmp_path: Path) -> AsyncIterator[StartPrometheus]:
         yield start
 
 
-def _prometheus_config(jobs: dict[str, str]) -> dict[str, object]:
+def _prometheus_config(jobs: dict[str, str], interval: str) -> dict[str, object]:
     urls = {job: urlsplit(url) for job, url in jobs.items()}
     return {
-        "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
+        "global": {"scrape_interval": interval, "scrape_timeout": interval},
         "scrape_configs": [
             {
                 "job_name": job,

@@ -223,7 +223,7 @@ async def test_prometheus_reads_a_running_service_in_both_formats(
 ) -> None:
     async with open_service() as service:
         await _use(service)
-        text = await _as_text(f"{service.url}/metrics", nursery)
+        text = await as_text(f"{service.url}/metrics", nursery)
         client = await prometheus({"openmetrics": f"{service.url}/metrics", "text": text})
         for job in ("openmetrics", "text"):
             await finds_every_metric(client, job)
@@ -287,7 +287,7 @@ async def _use(service: Service) -> None:
             assert (answer.status_code, model) == (status, model)
 
 
-async def _as_text(url: str, nursery: trio.Nursery) -> str:
+async def as_text(url: str, nursery: trio.Nursery) -> str:
     """An address at which what ``url`` exposes is in the text format, whatever is asked for."""
 
     async def answer(stream: trio.SocketStream) -> None:
