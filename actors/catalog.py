@@ -168,6 +168,7 @@ ACTOR = Label(
     "The kind of actor; `link` is what two processes of a replica have between them.",
     (
         "connections",
+        "control",
         "drain",
         "edge",
         "link",

@@ -70,6 +70,7 @@ def actor(
         ("shares", "shares"),
         ("returns", "returns"),
         ("drain", "drain"),
+        ("control", "control"),
         ("store/embedded", "store"),
         ("store/remote", "store"),
         ("workers/worker-1", "worker"),
