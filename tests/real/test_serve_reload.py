@@ -12,6 +12,7 @@ import trio
 from tests.http.edge_world import Answer
 from tests.real.test_control_commands import Operated, Start, simulator, start
 from tests.real.test_serve_process import Line, Service
+from tests.real.test_serve_workers import eventually
 from tests.service.operators_world import HELD, SHORT, is_whole, request, text_of, until
 
 from sluice.ops.simulator import Simulator
@@ -98,6 +99,16 @@ async def test_workers_are_replaced_by_such_as_have_it_and_no_stream_is_lost(
     simulator.release()
     await until(lambda: len(held) == 6)
     assert all(is_whole(held[each], text_of(HELD, each, 20)) for each in held)
+    change(operated, ("drain = 30", 'drain = 30\nlog_level = "debug"'))
+    assert (await told(service, "configuration taken", 2))["live"] == ["server.log_level"]
+
+    async def workers_tell_more() -> bool:
+        await service.get("/health/live")
+        return any(line.get("route") == "/health/live" for line in service.lines())
+
+    await eventually(workers_tell_more)
+    assert manager.recv(999).startswith(b"RELOADING=1\n")
+    assert manager.recv(999).startswith(b"READY=1\n")
     service.process.terminate()
     assert await service.ends() == 0
     assert manager.recv(999).startswith(b"STOPPING=1\nSTATUS=draining")
