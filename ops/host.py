@@ -54,6 +54,7 @@ from sluice.http.spread import make_page
 from sluice.ops.config import Config
 from sluice.ops.control.desk import Desk, HostControl
 from sluice.ops.control.orders import CONTROL, LogFrom
+from sluice.ops.lines import log_event, store_line
 from sluice.ops.logs import get_logger
 from sluice.ops.place import (
     CONFIGURATION,
@@ -69,7 +70,7 @@ from sluice.ops.reload import Plan
 from sluice.ops.reloading import make_live
 from sluice.ops.rolling import START, WORKERS, Interrupted, Rolling
 from sluice.ops.store import store_children, store_of, store_sampler
-from sluice.ops.worker import FORCE, GRACE, VERSION, address_of, log_event, store_line
+from sluice.ops.worker import FORCE, GRACE, VERSION, address_of
 
 _ENDED = frozenset({"process_exited", "process_killed"})
 

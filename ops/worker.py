@@ -17,15 +17,12 @@ restart of an actor can stop the bytes of a stream.
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib import metadata
 
-import msgspec
-import structlog
 import trio
 
 from sluice.actors.accounting import Window
@@ -73,7 +70,8 @@ from sluice.ops.control.orders import CONTROL
 from sluice.ops.control.sight import Home
 from sluice.ops.drainer import Drainer
 from sluice.ops.limits import clients_within
-from sluice.ops.logs import get_logger, line_of, request_line
+from sluice.ops.lines import log_event, small_request_line, store_line
+from sluice.ops.logs import get_logger, request_line
 from sluice.ops.place import HOST
 from sluice.ops.reload import Plan
 from sluice.ops.reloading import make_live
@@ -85,9 +83,6 @@ GRACE = 5.0
 """Seconds beyond the drain that the edge and the streams have to end what drained."""
 FORCE = 2.0
 """Seconds that everything has when it must end now."""
-_STAMPS = frozenset({"timestamp", "level"})
-"""What a line has from its logger."""
-_GRAVE = frozenset({"crashed", "start_failed", "gave_up"})
 
 
 class Worker:
@@ -255,35 +250,6 @@ class Worker:
             return "degraded"
         state = self.system.inspect(f"providers/{name}").state
         return "ok" if state == "running" else "down" if state == "stopped" else "degraded"
-
-
-def store_line(log: structlog.typing.FilteringBoundLogger, change: Change, *, ending: bool) -> None:
-    """One line for what became of the store; ``ending``: nothing else is expected of it."""
-    grave = change.state != "usable" and not ending
-    getattr(log, "warning" if grave else "info")(
-        f"store {change.state.replace('_', ' ')}", server=change.server, reason=change.reason
-    )
-
-
-def log_event(log: structlog.typing.FilteringBoundLogger, event: Event) -> None:
-    """One line for what happened to an actor; a crash with its report."""
-    level = "error" if event.kind in _GRAVE else "info"
-    report = None if event.report is None else msgspec.to_builtins(event.report)
-    getattr(log, level)(
-        f"actor {event.kind}",
-        actor=event.path,
-        incarnation=event.incarnation,
-        **({"detail": event.detail} if event.detail else {}),
-        **({"report": report} if report else {}),
-    )
-
-
-def small_request_line(report: RequestReport) -> None:
-    """One line at level debug: probes and scrapes would drown the lines of streams."""
-    log = structlog.get_logger()
-    if log.is_enabled_for(logging.DEBUG):
-        fields = msgspec.to_builtins(line_of(report))
-        log.debug(**{key: value for key, value in fields.items() if key not in _STAMPS})
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from tests.service.world import CHAT, open_world, post, request
 from sluice.http.plain_report import plain_report
 from sluice.ops import logs
 from sluice.ops.config import EdgeLimits
-from sluice.ops.worker import small_request_line
+from sluice.ops.lines import small_request_line
 
 LIMITS = EdgeLimits(body=2000, head=4000, head_timeout=0.1, body_timeout=0.1)
 OURS = "X-Request-Id: mine-1"
