@@ -19,14 +19,18 @@ _PROGRESS: Final = 0.5
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
 _EVENTS: Final = """\
-Prints one line an event, until Ctrl-C or the service's end: actors that start, crash (with the
-reason; --json has the report), are restarted, paused, stopped.
+Prints one line an event, until Ctrl-C or the service's end: actors of all processes that start,
+crash (with the reason; --json has the report), are restarted, paused, stopped; processes that
+start and end. `dropped` says how many events of a worker are missing.
 """
 _DRAIN: Final = """\
 Ends the service as SIGTERM does: it is not ready any more, takes no new streams, gives those
 that run [server] drain seconds to end, and exits. Tells the progress, and returns at the end.
 """
-_LEVEL: Final = "Tells the level of the running service's log, or changes it until it ends."
+_LEVEL: Final = """\
+Tells the level of the running service's log, or changes it until it ends, in all its processes;
+workers that are started later have it too.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,10 +11,15 @@ from sluice.ops.control.views import status_lines, tree_lines
 from .operating import DONE, add_common_arguments, run_with_client, show
 
 _SAYS = {
-    "status": "Tells how the service is: state, streams, connections, processes.",
+    "status": (
+        "Tells how the service is: state, streams, connections; and each process: a worker that\n"
+        "does not answer within a second is told as such, and one that was replaced while it\n"
+        "drains."
+    ),
     "tree": (
-        "Shows every supervisor and actor: its state, which life it is in, restarts, messages\n"
-        "that wait in its mailbox, how long it has been up, and messages handled.\n"
+        "Shows every supervisor and actor, those of each worker below it: its state, which life\n"
+        "it is in, restarts after crashes, messages that wait in its mailbox, how long it has\n"
+        "been up, and messages handled. An actor of a worker is called NAME@worker-1.\n"
         "--json has what each actor says of itself, too."
     ),
 }

@@ -41,8 +41,6 @@ from .worker import glance_of
 
 PATIENCE: Final = 1.0
 """Seconds that a worker has to say how it is, or to begin with an order."""
-FRESH: Final = 0.1
-"""Seconds for which what the workers said is not asked again: one look is several commands."""
 
 
 class ControlledReplica:
@@ -52,9 +50,6 @@ class ControlledReplica:
         self._host = host
         self._end = end
         self._home = Home(HOST, os.getpid())
-        self._surveying = trio.Lock()
-        self._surveyed_at = -FRESH
-        self._answers: Answers = {}
 
     async def status(self) -> ServiceStatus:
         """How it is."""
@@ -218,15 +213,12 @@ class ControlledReplica:
     # What the workers are asked.
 
     async def _survey(self) -> Answers:
-        """What each worker says of itself. Commands that come together share one look."""
-        async with self._surveying:
-            if trio.current_time() - self._surveyed_at > FRESH:
-                answers: dict[str, Surveyed | str] = {}
-                async with trio.open_nursery() as nursery:
-                    for name in self._host.names:
-                        nursery.start_soon(self._ask_how_it_is, name, answers)
-                self._answers, self._surveyed_at = answers, trio.current_time()
-            return self._answers
+        """What each worker says of itself now; all are asked at the same time."""
+        answers: dict[str, Surveyed | str] = {}
+        async with trio.open_nursery() as nursery:
+            for name in self._host.names:
+                nursery.start_soon(self._ask_how_it_is, name, answers)
+        return answers
 
     async def _ask_how_it_is(self, name: str, answers: dict[str, Surveyed | str]) -> None:
         try:

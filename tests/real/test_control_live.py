@@ -10,7 +10,7 @@ import trio
 from tests.http.edge_world import Answer
 from tests.real.in_thread import LONG
 from tests.real.test_control_commands import Operated, Start, simulator, start
-from tests.real.test_serve_process import COMMAND
+from tests.real.test_serve_process import COMMAND, killed
 from tests.service.operators_world import HELD, PATIENCE, is_whole, text_of, until
 
 from sluice.ops.simulator import Simulator
@@ -36,8 +36,13 @@ class Listener:
 
     async def read(self) -> None:
         assert self.process.stdout is not None
-        async for some in self.process.stdout:
-            self.text += some.decode()
+        try:
+            async with self.process.stdout:
+                async for some in self.process.stdout:
+                    self.text += some.decode()
+        finally:
+            with trio.move_on_after(PATIENCE, shield=True):
+                await killed(self.process)
 
     async def tells(self, text: str) -> None:
         await until(lambda: text in self.text)
