@@ -88,8 +88,6 @@ class ControlledReplica:
             return await self._replace(target)
         if target.process:
             return await self._order("restart", target)
-        if target.actor.startswith(f"{WORKERS}/") and not self._is_up(target.actor):
-            return outcome_of(await self._host.system.restart(target.actor))
         return outcome_of(await self._host.restart(target.actor))
 
     async def pause(self, path: str) -> Outcome:
@@ -182,9 +180,6 @@ class ControlledReplica:
     def _draining(self, name: str) -> list[Generation]:
         found = self._host.links.draining(name)
         return [Generation(name, each.pid, each.generation, draining=True) for each in found]
-
-    def _is_up(self, path: str) -> bool:
-        return self._host.system.inspect(path).state in {"starting", "running", "paused"}
 
     async def _target(self, path: str) -> Target:
         """What ``path`` leads to. Raises `Refused` if that is nothing, with what was meant."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import log2
+from typing import Final
 
 import msgspec
 
 from .figures import rate
 from .protocol import Figures, Node, ServiceStatus
+
+_FEW: Final = 3
+"""Bits of a number of messages that waits in any mailbox now and then."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +62,7 @@ def _interest(node: Node, handled: dict[str, float]) -> tuple[bool, int, int, in
     return (
         node.state != "running" or bool(node.note),
         node.crashes,
-        node.waiting,
+        node.waiting.bit_length() // _FEW,
         round(log2(1 + handled.get(node.path, 0.0))),
     )
 

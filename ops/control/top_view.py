@@ -107,10 +107,11 @@ def _head(view: View) -> Iterator[Row]:
     if view.now is None:
         return
     status, figures = view.now.status, view.now.figures
-    held = "  (held: space goes on)" if view.held else ""
-    title = f"sluice {status.version}  {status.state}  up {span(status.uptime)}"
-    where = "  ".join(["", *status.addresses])
-    yield Row(f"{title}{where}{held}", "bold" if status.state == "serving" else "bold yellow")
+    held = "  HELD" if view.held else ""
+    title = f"sluice {status.version}  {status.state}{held}  up {span(status.uptime)}"
+    failed = f"crashes {status.crashes}  restarts {status.restarts}"
+    style = "bold" if status.state == "serving" else "bold yellow"
+    yield Row("  ".join([title, failed, *status.addresses]), style)
     yield Row(_load(status))
     yield Row(
         f"requests {figures.requests:.1f}/s   errors {figures.errors:.1f}/s"
@@ -125,7 +126,6 @@ def _load(status: ServiceStatus) -> str:
     return (
         f"streams {status.streams}   connections {status.connections} of {limit}"
         f" {_bar(status.connections, limit)}"
-        f"   crashes {status.crashes}   restarts {status.restarts}"
     )
 
 

@@ -38,7 +38,7 @@ def test_what_is_not_well_comes_first_then_what_is_busy() -> None:
         tree=tree(
             node("calm"),
             node("busy"),
-            node("full", waiting=3),
+            node("full", waiting=30),
             node("paused", state="paused"),
             node("silent", note="does not answer"),
         ),
