@@ -79,3 +79,12 @@ def test_another_limit_holds_from_then_on_and_takes_no_slot_away() -> None:
     slots.give_back("b")
     assert slots.take("d")
     assert (slots.limit, slots.soft_limit) == (2, 1)
+
+
+def test_who_holds_slots_is_counted_by_process() -> None:
+    slots = Slots(4, 0.8)
+    for stream, process in (("a", "one"), ("b", "two"), ("c", "one")):
+        slots.take(stream, process)
+    assert slots.by_process() == {"one": 2, "two": 1}
+    slots.bereave("one")
+    assert slots.by_process() == {"two": 1}
