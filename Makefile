@@ -37,7 +37,7 @@ deterministic: dev-environment ## the tests that are pure or on virtual time: un
 	$(PY) -m coverage run -m pytest --quiet -m "not real and not loopback" -n auto --maxprocesses 8 --dist worksteal
 
 real: dev-environment programs npm ## the tests with sockets, nginx, Prometheus, Chromium, Node
-	$(PY) -m coverage run -m pytest --quiet -m "real or loopback"
+	$(PY) -m coverage run -m pytest --quiet -m "real or loopback" -n auto --maxprocesses 4 --dist loadfile
 
 coverage: deterministic real
 	$(PY) -m coverage combine --quiet
