@@ -15,6 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PY := .venv/bin/python
 NPM := tests/real/npm
 CODE := engine actors http ops tests
+DETERMINISTIC := --quiet -m "not real and not loopback" -n auto --maxprocesses 8 --dist worksteal
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -33,13 +34,15 @@ type: dev-environment ## types
 	$(PY) -m mypy src tests
 
 deterministic: dev-environment ## the tests that are pure or on virtual time: under a minute
-	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest --quiet -m "not real and not loopback" -n auto --maxprocesses 8 --dist worksteal
+	$(PY) -m pytest $(DETERMINISTIC)
 
 real: dev-environment programs npm ## the tests with sockets, nginx, Prometheus, Chromium, Node
+	$(PY) -m coverage erase
 	$(PY) -m coverage run -m pytest --quiet -m "real or loopback" -n auto --maxprocesses 4 --dist loadfile
 
-coverage: deterministic real
+# The deterministic tests once more: the tracer makes them three times as slow.
+coverage: real
+	$(PY) -m coverage run -m pytest $(DETERMINISTIC)
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report --skip-covered --skip-empty
 
