@@ -16,11 +16,19 @@ OBEYED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Within the block those signals wait, until `release` or the block's end."""
+    """Within the block those signals wait, until `release` or the block's end.
+
+    Those too that whoever started us ignores, as a shell does for what runs in its background.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, OBEYED)
+    ignored = [each for each in OBEYED if signal.getsignal(each) == signal.SIG_IGN]
     try:
+        for each in ignored:  # else the system forgets them at once
+            signal.signal(each, signal.SIG_DFL)
         yield
     finally:
+        for each in ignored:
+            signal.signal(each, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

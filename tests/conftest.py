@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import PurePath
 
@@ -30,7 +31,12 @@ DATA_DIR = "SLUICE_SERVER__DATA_DIR"
 
 
 def pytest_configure() -> None:
-    """Services that tests start keep what they keep away from the user's own."""
+    """Services that tests start keep what they keep away from the user's own.
+
+    A shell has what runs in its background ignore SIGINT, and so would all that is started here.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ[DATA_DIR] = tempfile.mkdtemp(prefix="sluice-")
 
 

@@ -133,10 +133,17 @@ sys.exit(main(["serve", "--bind", "127.0.0.1:0", "--workers", "0"]))
 """The service, with a signal before anybody listens for signals."""
 
 
+@pytest.mark.parametrize(
+    "shell", [["env"], ["nohup", "sh", "-c", 'trap "" INT && exec "$@"', "sh"]]
+)
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
-def test_a_signal_before_the_start_ends_it_in_order(tmp_path: Path, number: str) -> None:
+def test_a_signal_before_the_start_ends_it_in_order(
+    tmp_path: Path, number: str, shell: list[str]
+) -> None:
+    """Also below a shell's background, where it is ignored at first."""
     ended = subprocess.run(
-        [sys.executable, "-c", EARLY.format(number=number)],
+        [*shell, sys.executable, "-c", EARLY.format(number=number)],
+        stdin=subprocess.DEVNULL,
         check=False,
         capture_output=True,
         text=True,
