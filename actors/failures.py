@@ -53,6 +53,13 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
         return f"Failure({self.error_type}, {self.stage}, {self.code}: {self.message})"
 
 
+class Interrupted(Exception):  # noqa: N818 -- an event, like those below
+    """Somebody else ended the stream; the reason stands there.
+
+    It is not the reason itself: that would keep alive all that it was raised through.
+    """
+
+
 class ClientLeft(Exception):  # noqa: N818 -- an event, not an error of ours (``decision 5``)
     """The client closed its connection, half or whole."""
 

@@ -24,7 +24,7 @@ import trio
 from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull, Ref
 
 from .connections import Acquire, Refused
-from .failures import ClientLeft, ClientStalled, Failure, UpstreamFault
+from .failures import ClientLeft, ClientStalled, Failure, Interrupted, UpstreamFault
 from .flow import Flow
 from .openai import OpenAIProvider
 from .outcome import Ending, outcome_of, report_of
@@ -51,6 +51,8 @@ WHOLE_BODY = 64 * 1024 * 1024
 """Bytes of a whole answer that are kept."""
 
 _ENDINGS = (Failure, ClientLeft, ClientStalled)
+_ENDED_BY_OTHERS = (Interrupted, trio.ClosedResourceError)
+"""How a task finds that its stream was interrupted."""
 
 _OPENAI = OpenAIProvider()
 
@@ -67,11 +69,12 @@ async def live(stream: Stream) -> None:
         ending = stopped()
         raise
     except Exception as fault:  # noqa: BLE001 -- a mistake of ours ends one stream, not the worker
-        ending = stream.interruption if isinstance(fault, trio.ClosedResourceError) else None
+        ending = stream.interruption if isinstance(fault, _ENDED_BY_OTHERS) else None
         if ending is None:
             stream.services.on_fault(fault)
             ending = internal("streaming" if stream.head_sent else "provider_call")
     finally:
+        stream.is_over = True
         if ending is not None:
             with trio.move_on_after(LAST_WORDS, shield=True):
                 await _tell(stream, ending)
@@ -147,7 +150,7 @@ async def _attempt(stream: Stream) -> None:
         interrupted = stream.interruption is not None
         outcome = _interrupted(stream) if interrupted else outcome_of(failure)
         raise
-    except (ClientLeft, ClientStalled, trio.ClosedResourceError, trio.Cancelled):
+    except (ClientLeft, ClientStalled, *_ENDED_BY_OTHERS, trio.Cancelled):
         outcome = _interrupted(stream)
         raise
     finally:

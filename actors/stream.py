@@ -11,7 +11,7 @@ import trio
 from sluice.engine import Ref
 
 from .client import Client
-from .failures import ClientLeft, ClientStalled, Failure
+from .failures import ClientLeft, ClientStalled, Failure, Interrupted
 from .flow import Flow, Upstream
 from .formats import ClientFormat, ProviderFormat
 from .provider import ProviderClient
@@ -88,6 +88,8 @@ class Stream:
         self.flow: Flow | None = None
         self.attempts: list[Attempt] = []
         self.interruption: Failure | ClientLeft | ClientStalled | None = None
+        self.is_over = False
+        """How it ends is decided: all that is left is to tell it."""
         self.look_at = float("inf")
         self._let_go: Callable[[], None] | None = None
         """Ends what is under way with the provider."""
@@ -103,19 +105,20 @@ class Stream:
         would do the same, at the price of a twentieth of a short stream. Only the wait for a slot
         is not ended: that is bounded by its deadline.
         """
-        if self.interruption is not None:
+        if self.is_over or self.interruption is not None:
             return
         self.interruption = reason
         if self.flow is not None:
             self.flow.wake()
         if self._let_go is not None:
             self._let_go()
-        self.client.give_up()
+        if self._company is None or not self._company.writes:
+            self.client.give_up()
 
     def check(self) -> None:
-        """Raise the reason of `interrupt`, if it was called."""
+        """Raise `Interrupted`, if `interrupt` was called."""
         if self.interruption is not None:
-            raise self.interruption
+            raise Interrupted
 
     def hold(self, let_go: Callable[[], None]) -> None:
         """Remember how to end what is under way with the provider: see `upstream.Hold`."""
@@ -223,9 +226,9 @@ class Stream:
 
     async def leave_company(self) -> None:
         """The task writes to the client from here on."""
-        company, self._company = self._company, None
-        if company is not None:
-            await company.leave()
+        if self._company is not None:
+            await self._company.leave()
+            self._company = None
 
     def _due(self) -> float:
         assert self.called_at is not None  # noqa: S101 -- `called` sets it before the first look
@@ -269,6 +272,11 @@ class _Company:
         self._leaving: trio.CancelScope | None = None
         self._gone: trio.Event | None = None
         self.heartbeat_at = now + self._every
+
+    @property
+    def writes(self) -> bool:
+        """Whether the way to the client is its own just now."""
+        return self._gone is not None and not self._gone.is_set()
 
     def begin(self) -> None:
         """The first heartbeat is due. Later ones are the task's own business."""

@@ -133,6 +133,8 @@ class TlsWire:
     async def wait_readable(self) -> None:
         """Wait for encrypted bytes; those of ours that are unsent go first."""
         await self._flush()
+        if self._socket.fileno() < 0:  # closed meanwhile, which is no descriptor to wait for
+            raise trio.ClosedResourceError
         await trio.lowlevel.wait_readable(self._socket)
 
     async def wait_writable(self) -> None:

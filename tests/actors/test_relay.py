@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -413,6 +415,42 @@ async def test_a_stream_that_we_stop_ends_with_an_honest_error(
         assert at.client.received.count(b'"error"') == 1
         assert at.client.ended
         assert at.report.end == "stopping"
+
+
+async def test_who_is_being_told_of_a_failure_is_not_cut_by_an_end_that_comes_too_late(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with world(direct=direct) as at, trio.open_nursery() as nursery:
+        at.upstream.say(event("a"))
+        nursery.start_soon(at.live)
+        await trio.testing.wait_all_tasks_blocked()
+        at.client.room = 10
+        at.upstream.end()  # without an end marker
+        await trio.testing.wait_all_tasks_blocked()
+        assert at.client.sending
+        at.stream.interrupt(stopped())
+        at.client.make_room(1 << 20)
+        await at.stream.ended.wait()
+        assert at.client.received.count(b'"error"') == 1
+        assert not at.client.aborted
+        assert at.report.end == "provider_no_end"
+
+
+async def test_a_stream_that_was_interrupted_leaves_nothing_to_the_collector() -> None:
+    gc.disable()
+    try:
+        async with world(direct=True) as at, trio.open_nursery() as nursery:
+            nursery.start_soon(at.live)
+            at.upstream.say(event("a"))
+            await trio.testing.wait_all_tasks_blocked()
+            at.stream.interrupt(stopped())
+            await at.stream.ended.wait()
+        stream = weakref.ref(at.stream)
+        at.client.unwatch()
+        del at.stream
+        assert stream() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_stream_whose_task_is_cancelled_tells_its_client_too(

@@ -315,3 +315,14 @@ async def drain(peer: socket.socket) -> None:
     while True:
         await trio.lowlevel.wait_readable(peer)
         peer.recv(1 << 20)
+
+
+async def test_a_wire_that_was_closed_is_not_waited_for() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.setblocking(False)
+        wire = TlsWire(ours, client_tls(), "localhost")
+        wire.close()
+        for _ in range(2):
+            with pytest.raises(trio.ClosedResourceError):
+                await wire.wait_readable()
