@@ -35,7 +35,9 @@ COMMANDS: Final = {
     "check": Command("sluice.ops.commands.check", "validate a configuration and tell all mistakes"),
     "status": Command("sluice.ops.commands.status", "tell how a running service is"),
     "tree": Command("sluice.ops.commands.status", "show the actors of a running service"),
-    "restart": Command("sluice.ops.commands.actors", "restart an actor; no stream is lost"),
+    "restart": Command(
+        "sluice.ops.commands.actors", "restart an actor; what holds connections drains"
+    ),
     "pause": Command("sluice.ops.commands.actors", "let an actor's mail wait"),
     "resume": Command("sluice.ops.commands.actors", "end a pause"),
     "stop": Command("sluice.ops.commands.actors", "stop an actor until it is restarted"),

@@ -166,8 +166,13 @@ class Host:
         return len(self.slots)
 
     async def restart(self, path: str) -> Done:
-        """An operator's restart. Of a worker, the new one is ready before the old one drains."""
+        """An operator's restart. Of a worker, the new one is ready before the old one drains.
+
+        Workers that were stopped all together are started all together.
+        """
         supervisor, _, name = path.partition("/")
+        if supervisor == WORKERS and self.system.inspect(WORKERS).state == "stopped":
+            return await self.system.restart(WORKERS)
         if path == WORKERS:
             return await self.rolling.all()
         if supervisor == WORKERS and name in self.names:

@@ -3,8 +3,8 @@
 Every key has one of three effects, which `EFFECTS` tells:
 
 * ``live``: it changes at once;
-* ``workers``: every worker is replaced by one that has it, and no stream is lost. Where all is in
-  one process, it needs a restart;
+* ``workers``: every worker is replaced by one that has it, and drains. Where all is in one
+  process, it needs a restart;
 * ``restart``: only a service that is started anew has it. Until then it stays as it was.
 """
 

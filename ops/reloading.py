@@ -67,10 +67,12 @@ class Reloader:
             return
         prints = await _in_thread(lambda: _prints(new))
         files = [name for name, said in prints.items() if self._prints.get(name, said) != said]
-        await self._adopt(service, plan(service.config, new, several=service.several, files=files))
-        self._prints = prints
+        found = plan(service.config, new, several=service.several, files=files)
+        if await self._adopt(service, found):
+            self._prints = prints
 
-    async def _adopt(self, service: Reloadable, found: Plan) -> None:
+    async def _adopt(self, service: Reloadable, found: Plan) -> bool:
+        """Whether ``found`` is in force now."""
         if found.restart:
             self._log.warning("these need a restart, and stay as they were", keys=found.restart)
         notices = found.config.notices
@@ -80,8 +82,9 @@ class Reloader:
             await service.adopt(found)
         except EngineError as problem:
             self._log.error("configuration not taken", problem=str(problem))
-        else:
-            self._log.info("configuration taken", live=found.live, workers=found.workers)
+            return False
+        self._log.info("configuration taken", live=found.live, workers=found.workers)
+        return True
 
 
 def make_live(found: Plan, slots: Slots) -> None:

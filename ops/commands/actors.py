@@ -13,9 +13,10 @@ from .operating import DONE, add_common_arguments, run_with_client, show
 
 _RESTART: Final = """\
 Stops an actor in order and starts it anew; one that was stopped is started. No stream is lost
-by it. Those that hold connections (streams, edge) are drained first, which may take
-[server] drain seconds; with workers, their worker is replaced instead: a new one is ready
-before the old one drains. A supervisor is restarted with all below it.
+by it, but for those that hold connections (streams, edge): they are drained first, and a
+stream that lasts longer than [server] drain seconds then ends with an error. With workers,
+their worker is replaced instead: a new one is ready before the old one drains. A supervisor is
+restarted with all below it.
 """
 _PAUSE: Final = """\
 Lets an actor's mail wait, until `sluice resume ACTOR`. What it is doing it ends first.

@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Runs the service until SIGTERM or SIGINT; then streams get [server] drain seconds\n"
         "to end. A signal during the start ends the start. A second signal ends at once.\n"
-        "SIGHUP reads the configuration again: what can change does, without losing a stream;\n"
-        "what needs a restart is named in the log; one with mistakes is not taken.\n"
+        "SIGHUP reads the configuration again: what can change does, at once or by replacing the\n"
+        "workers, whose streams have [server] drain seconds to end; what needs a restart is named\n"
+        "in the log; one with mistakes is not taken.\n"
         "Log lines (JSON) go to standard error."
     )
     parser.epilog = EPILOG

@@ -291,3 +291,12 @@ async def test_workers_end_with_a_host_that_is_killed(start: Start) -> None:
     pids = workers_of(await operated.done("tree", "--json"))
     operated.service.process.kill()
     await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+async def test_workers_that_were_all_stopped_are_all_started_by_a_restart(start: Start) -> None:
+    operated = await start()
+    for path in ("workers", "workers/worker-1"):
+        await operated.done("stop", "workers")
+        assert "restarted" in await operated.done("restart", path)
+        answer = await operated.service.send(request(SHORT, path))
+        assert is_whole(answer, text_of(SHORT, path, 4))
