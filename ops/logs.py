@@ -89,6 +89,7 @@ class RequestLine(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts: int
     error_type: str | None = None
     error_stage: str | None = None
+    process: str | None = None
 
 
 class Log:
@@ -98,6 +99,8 @@ class Log:
         self._pipe = LogPipe(descriptor, _loss)
         self.level: Level = level
         self._info = _LEVELS[level] <= logging.INFO
+        self.process: str | None = None
+        """Named in every line, where there are several."""
         self._secrets: list[bytes] = []
         self.hide(secrets)
 
@@ -117,7 +120,7 @@ class Log:
     def request(self, report: RequestReport) -> None:
         """One line for one request."""
         if self._info:
-            self._pipe.put(_encode(line_of(report)) + b"\n")
+            self._pipe.put(_encode(line_of(report, self.process)) + b"\n")
 
     def tell(self, event: str, **told: object) -> None:
         """One warning whatever the level: for what an operator must not miss."""
@@ -126,7 +129,7 @@ class Log:
     def put(self, event: Mapping[str, Any]) -> None:
         """One line of redacted ``event``. Never raises."""
         try:
-            line = _encode(event)
+            line = _encode(event if self.process is None else {**event, "process": self.process})
             for secret in self._secrets:
                 line = line.replace(secret, STARS.encode())
         except Exception as problem:  # noqa: BLE001 -- whatever a line holds, it is no reason to fail
@@ -181,13 +184,18 @@ def set_level(level: Level | None) -> tuple[Level, Level]:
     return log.level, before
 
 
+def name_process(process: str) -> None:
+    """Every line from now on tells which process it is from. While a log is open."""
+    _open[-1].process = process
+
+
 def request_line(report: RequestReport) -> None:
     """Log one line for one request; nothing happens while no log is open."""
     if _open:
         _open[-1].request(report)
 
 
-def line_of(report: RequestReport) -> RequestLine:
+def line_of(report: RequestReport, process: str | None = None) -> RequestLine:
     """The line of ``report``; durations become milliseconds."""
     error_type, error_stage = report.error or (None, None)
     return RequestLine(  # in the struct's order: by name would cost seven times as much
@@ -210,6 +218,7 @@ def line_of(report: RequestReport) -> RequestLine:
         len(report.attempts),
         error_type,
         error_stage,
+        process,
     )
 
 

@@ -46,6 +46,7 @@ async def _serve(config: Config) -> int:
 async def _run(config: Config) -> None:
     async with join(PROTOCOL) as joined:
         place = place_of(joined.process, joined.generation)
+        logs.name_process(place.process)
         async with trio.open_nursery() as nursery:
             spread = _spread(joined.generation)
             async with open_worker(config, _listening(), place, joined.links, spread) as worker:

@@ -104,6 +104,14 @@ def test_a_request_that_was_turned_away_has_no_times_of_a_stream(logged: Logged)
     assert "error_type" not in lines[0]
 
 
+def test_every_line_tells_its_process_where_there_are_several(logged: Logged) -> None:
+    with logged() as lines:
+        logs.name_process("worker-1#7")
+        logs.request_line(REPORT)
+        logs.get_logger("sluice.test").warning("something")
+    assert [line["process"] for line in lines] == ["worker-1#7", "worker-1#7"]
+
+
 def test_requests_are_not_logged_above_the_level_info(logged: Logged) -> None:
     with logged("warning") as lines:
         logs.request_line(REPORT)
