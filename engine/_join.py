@@ -104,11 +104,19 @@ async def join(
             except BaseException as raised:  # noqa: ASYNC103, BLE001 -- raised again below
                 failure = raised
             reason = link.reason
+            was_cut = nursery.cancel_scope.cancel_called  # by `_keep`: not from outside
             nursery.cancel_scope.cancel()
-    if reason and (failure is None or isinstance(failure, trio.Cancelled)):
+    if reason and (failure is None or (was_cut and _is_cancellation(failure))):
         raise LinkLost(f"the link to {place.parent} has ended: {reason}") from None
     if failure is not None:
         raise failure
+
+
+def _is_cancellation(failure: BaseException) -> bool:
+    """Whether it is nothing else: a block with nurseries in it is left by a group of them."""
+    if isinstance(failure, BaseExceptionGroup):
+        return failure.split(trio.Cancelled)[1] is None
+    return isinstance(failure, trio.Cancelled)
 
 
 async def _keep(link: Link, body: trio.CancelScope) -> None:

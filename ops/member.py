@@ -10,7 +10,7 @@ import sys
 import msgspec
 import trio
 
-from sluice.engine import EngineError, join
+from sluice.engine import EngineError, LinkLost, join
 from sluice.http.spread import Spread
 from sluice.ops import logs
 from sluice.ops.config import Config
@@ -35,10 +35,14 @@ def main() -> int:
 
 async def _serve(config: Config) -> int:
     well = True
+    logger = logs.get_logger("sluice.member")
     try:
         await _run(config)
+    except* LinkLost as lost:  # no traceback: where the worker was then explains nothing
+        logger.warning("the worker has lost its host", reason=str(lost.exceptions[0]))
+        well = False
     except* EngineError:
-        logs.get_logger("sluice.member").exception("the worker cannot go on")
+        logger.exception("the worker cannot go on")
         well = False
     return 0 if well else 1
 
