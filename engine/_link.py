@@ -55,6 +55,10 @@ if TYPE_CHECKING:
     from ._links import Links
 
 
+PEER_CLOSED: Final = "the peer closed it"
+"""How the reason of a link begins that ended with its peer."""
+
+
 class Link:
     """One end. ``process`` is the name that the peer must give."""
 
@@ -130,14 +134,14 @@ class Link:
         try:
             await self._out.run()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.end("the peer closed it")
+            self.end(PEER_CLOSED)
 
     async def _read(self) -> None:
         reader = FrameReader(self.options.max_frame)
         while not self.ended.is_set():
             data = await self._wire.read()
             if not data:
-                self.end("the peer closed it" + (" in a frame" if reader.waiting else ""))
+                self.end(PEER_CLOSED + (" in a frame" if reader.waiting else ""))
                 return
             self.last_heard = trio.current_time()
             self.counts.reads += 1

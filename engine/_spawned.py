@@ -18,7 +18,7 @@ import trio
 from ._events import Kind
 from ._frame import Stop
 from ._join import VARIABLE, Place
-from ._link import Link
+from ._link import PEER_CLOSED, Link
 
 if TYPE_CHECKING:
     from ._links import Links
@@ -117,6 +117,7 @@ class Spawned:
             await self._process.wait()
             with trio.move_on_after(GRACE):  # what it said last is read
                 await self.link.ended.wait()
+            self._blame_link()
             nursery.cancel_scope.cancel()
 
     async def _spawn(self) -> None:
@@ -152,6 +153,12 @@ class Spawned:
         if not self.stopping:
             self._cause = f"lost its link ({self.link.reason})"
             self.kill()
+
+    def _blame_link(self) -> None:
+        """Of a process that has exited: tell what had ended its link, if not just that exit."""
+        reason = self.link.reason
+        if reason and not reason.startswith(PEER_CLOSED):
+            self._cause = self._cause or f"lost its link ({reason})"
 
     async def _wait_ready(self) -> None:
         await self.link.ready.wait()

@@ -194,6 +194,15 @@ async def test_a_process_that_exits_before_it_is_ready_is_a_failed_start() -> No
             raise AssertionError("it is not ready")
 
 
+async def test_a_process_that_exits_after_its_link_is_told_with_why_the_link_ended() -> None:
+    write = "os.write(int(os.environ['ENGINE_LINK'].split(':')[0]), b'\\xff' * 64)"
+    program = [sys.executable, "-ISc", f"import os; {write}; os._exit(5)"]
+    why = r"lost its link \(the peer sent what is not allowed: .*\) and exited with code 5"
+    with pytest.raises(StartFailed, match=why):
+        async with world(argv=program):
+            raise AssertionError("it is not ready")
+
+
 async def test_a_program_that_does_not_exist_is_a_failed_start() -> None:
     with pytest.raises(StartFailed, match="could not be started"):
         async with world(argv=["/nonexistent/program"]):
