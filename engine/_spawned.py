@@ -78,14 +78,21 @@ class Spawned:
         self._links.spawn(self.stop, drain, name=f"{self._spec.name} pid {self.pid} drains")
 
     async def stop(self, drain: float) -> None:
-        """The ladder: ask, wait ``drain`` seconds; SIGTERM, wait; SIGKILL, and wait."""
+        """The ladder: ask, wait ``drain`` seconds; SIGTERM, wait; SIGKILL, and wait.
+
+        One whose link has ended cannot be asked: it has `GRACE`, if that is less than ``drain``.
+        """
         self.stopping = True
+        why = f"not ended {drain:g} s after it was asked"
+        if self.link.ended.is_set():
+            why = f"cannot be asked, lost its link ({self.link.reason})"
+            drain = min(drain, GRACE)
         self.link.send(Stop(drain))
         with trio.move_on_after(drain):
             await self.exited.wait()
             return
         if self._process is not None:
-            self._tell("process_killed", f"SIGTERM: not ended {drain:g} s after it was asked")
+            self._tell("process_killed", f"SIGTERM: {why}")
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)
         with trio.move_on_after(self._spec.terminate):

@@ -44,6 +44,7 @@ from sluice.engine import (
     open_system,
 )
 from sluice.engine._join import read_place
+from sluice.engine._spawned import Spawned
 
 ROOT = Path(__file__).parents[2]
 WORKER = [sys.executable, "-m", "tests.engine.programs.worker"]
@@ -54,6 +55,7 @@ class World:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.links: Links
         self.system: System
 
     def ref(self) -> Ref:
@@ -88,7 +90,7 @@ async def world(
     **spec: Any,
 ) -> AsyncIterator[World]:
     made = World()
-    links = Links("host", PROTOCOL, options=options)
+    links = made.links = Links("host", PROTOCOL, options=options)
     spec = {"drain": 5.0, "terminate": 5.0, **spec}
     spec.setdefault("argv", [*WORKER, manner])
     child = ProcessSpec("w", **spec).child(links, start_timeout=start_timeout)
@@ -201,6 +203,18 @@ async def test_a_process_that_exits_after_its_link_is_told_with_why_the_link_end
     with pytest.raises(StartFailed, match=why):
         async with world(argv=program):
             raise AssertionError("it is not ready")
+
+
+async def test_a_process_that_cannot_be_asked_to_stop_has_not_the_whole_drain() -> None:
+    async with world() as w:
+        other = Spawned(ProcessSpec("other", ["/bin/sleep", "60"]), w.links, "other")
+        other.begin()
+        await until(lambda: other.pid is not None)
+        other.link.end("it was silent")
+        await other.stop(3600)
+        assert other.ending == "lost its link (it was silent) and was ended by SIGTERM"
+    told = "SIGTERM: cannot be asked, lost its link (it was silent)"
+    assert told in w.details("process_killed")
 
 
 async def test_a_program_that_does_not_exist_is_a_failed_start() -> None:
