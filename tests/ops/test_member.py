@@ -6,30 +6,32 @@ import json
 import os
 
 import pytest
+import trio
 
 from sluice.engine import EngineError, LinkLost
 from sluice.ops import logs, member
 from sluice.ops.config import Config
 
 
-async def end_of(error: EngineError, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+def end_of(error: EngineError, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     """The exit code of a worker that ends with ``error``, and what it logs."""
 
     async def fail(_config: Config) -> None:
+        await trio.lowlevel.checkpoint()
         raise error
 
     monkeypatch.setattr(member, "_run", fail)
     reading, writing = os.pipe()
-    with os.fdopen(reading, closefd=True) as told:
+    with os.fdopen(reading) as told:
         with os.fdopen(writing, "wb") as log, logs.open_log(log.fileno(), "info"):
-            code = await member._serve(Config())
+            code = trio.run(member._serve, Config())
         return code, told.read()
 
 
-async def test_a_worker_that_has_lost_its_host_says_so_in_one_line_without_a_traceback(
+def test_a_worker_that_has_lost_its_host_says_so_in_one_line_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    code, told = await end_of(LinkLost("the link to host has ended: silence"), monkeypatch)
+    code, told = end_of(LinkLost("the link to host has ended: silence"), monkeypatch)
     line = json.loads(told)
     assert code == 1
     assert (line["level"], line["event"]) == ("warning", "the worker has lost its host")
@@ -37,10 +39,10 @@ async def test_a_worker_that_has_lost_its_host_says_so_in_one_line_without_a_tra
     assert "Traceback" not in told
 
 
-async def test_a_worker_that_fails_otherwise_logs_where_it_did(
+def test_a_worker_that_fails_otherwise_logs_where_it_did(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    code, told = await end_of(EngineError("wrong"), monkeypatch)
+    code, told = end_of(EngineError("wrong"), monkeypatch)
     line = json.loads(told)
     assert code == 1
     assert (line["level"], line["event"]) == ("error", "the worker cannot go on")
