@@ -47,6 +47,7 @@ class Edge(Actor):
         patient: asked when it stops: whether idle connections may have one more request, because
             others serve on in this one's place.
         spread: what it shares with other workers that accept at the same sockets.
+        takes: whether the application takes work now; while not, new connections are left to them.
     """
 
     def __init__(  # noqa: PLR0913 -- what the edge needs of its worker
@@ -61,13 +62,14 @@ class Edge(Actor):
         last_call: Callable[[], None] | None = None,
         patient: Callable[[], bool] = bool,
         spread: Spread | None = None,
+        takes: Callable[[], bool] = lambda: True,
     ) -> None:
         self._last_call = last_call
         self._make_app = make_app
         self._listening = listening
         self._settings = settings
         self._watcher = watcher
-        self._state = EdgeState(settings, counts, on_refused, patient, spread)
+        self._state = EdgeState(settings, counts, on_refused, patient, spread, takes)
         self._accepting = trio.Event()
         self._stopping = trio.Event()
         self._ended = trio.Event()

@@ -56,6 +56,7 @@ class EdgeState:
         on_refused: told of each request that the edge refuses, once; must not block.
         patient: whether a drain leaves idle connections their last request.
         spread: where several workers that accept at the same sockets tell how busy they are.
+        takes: whether the application takes work now, or would only refuse it; asked often.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class EdgeState:
         on_refused: Callable[[RequestReport], None] | None = None,
         patient: Callable[[], bool] = bool,
         spread: Spread | None = None,
+        takes: Callable[[], bool] = lambda: True,
     ) -> None:
         self.settings = settings
         self.counts = counts or EdgeCounts()
@@ -78,6 +80,7 @@ class EdgeState:
         self.spread = spread
         self._on_refused = on_refused
         self._patient = patient
+        self._takes = takes
 
     def keeps_alive(self) -> bool:
         """Whether connections may go on after the response they are at."""
@@ -87,29 +90,45 @@ class EdgeState:
         """Whether another connection may be open."""
         return self.open < self.settings.max_connections
 
+    def listens(self) -> None:
+        """Connections are accepted from now on, unless it is draining already."""
+        if self.spread is not None and not self.draining:
+            self.spread.open()
+            self.tell()
+
+    def turned_away(self) -> None:
+        """A connection was accepted, and is not let in: it is no load."""
+        self.counts.turned_away += 1
+        self.tell()
+
     def opened(self) -> None:
         """A connection was accepted, and is let in."""
         self.open += 1
-        self._tell()
+        self.tell()
 
     def closed(self) -> None:
         """One that was let in is over."""
         self.open -= 1
-        self._tell()
+        self.tell()
 
     def rests(self) -> None:
         """One waits for another request."""
         self.idle += 1
-        self._tell()
+        self.tell()
 
     def goes_on(self) -> None:
         """It does not any more."""
         self.idle -= 1
-        self._tell()
+        self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Tell the other workers how busy this one is, and whether it would only refuse.
+
+        Often enough: what the application takes changes without a word to us.
+        """
         if self.spread is not None:
-            self.spread.write(self.open - self.idle)
+            takes = self.has_room() and self._takes()
+            self.spread.write(self.open - self.idle, takes=takes)
 
     def drain(self) -> None:
         """Close what is idle, unless patient; let the rest say that its response is the last."""

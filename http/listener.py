@@ -38,6 +38,8 @@ class SharedListener(trio.abc.Listener[trio.SocketStream]):
     def __init__(self, listening: trio.socket.SocketType, spread: Spread) -> None:
         self.socket = listening
         self._spread = spread
+        self._asks = True
+        """Whether others have a say; not when they had it, and what they left still waits."""
         self._accepting = socket.socket(fileno=listening.dup().detach())
         self._accepting.setblocking(False)
         self._waiting = select.poll()
@@ -46,6 +48,7 @@ class SharedListener(trio.abc.Listener[trio.SocketStream]):
     async def accept(self) -> trio.SocketStream:
         """The next connection. Raises `OSError` when there is no descriptor for it."""
         while True:
+            self._asks = self._asks or not self._something_waits()
             await trio.lowlevel.wait_readable(self.socket)
             await self._leave_it_to_others()
             accepted = self._try_accept()
@@ -60,14 +63,22 @@ class SharedListener(trio.abc.Listener[trio.SocketStream]):
         await trio.lowlevel.checkpoint()
 
     async def _leave_it_to_others(self) -> None:
-        """Return when this worker should take what waits, or others have taken it."""
-        if not self._spread.leaves():
+        """Return when this worker should take what waits, or others have taken it.
+
+        Patience that has run out has for all that waits: who comes later in the backlog would
+        wait as often as there are others before it.
+        """
+        if not self._asks or not self._spread.leaves():
             return
         until = trio.current_time() + PATIENCE
         while trio.current_time() < until:
             await trio.sleep(LOOK_EVERY)
-            if not self._spread.leaves() or not self._waiting.poll(0):
+            if not self._spread.leaves() or not self._something_waits():
                 return
+        self._asks = False
+
+    def _something_waits(self) -> bool:
+        return bool(self._waiting.poll(0))
 
     def _try_accept(self) -> socket.socket | None:
         try:

@@ -81,11 +81,11 @@ async def serve(
         run = _hypercorn(app, sockets, settings, watcher, state, shutdown_trigger)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_reap, state)
-            if state.spread is not None:
-                state.spread.open()
-                nursery.start_soon(_beat, state.spread)
             async with trio.open_nursery() as serving:
-                task_status.started(await serving.start(run))
+                addresses = await serving.start(run)
+                state.listens()  # not before: others would leave connections to who takes none
+                nursery.start_soon(_beat, state)
+                task_status.started(addresses)
             nursery.cancel_scope.cancel()
     finally:
         if state.spread is not None:
@@ -193,7 +193,7 @@ class _Edge:
 
         On TLS nothing can be said without waiting; who called us closes.
         """
-        self._state.counts.turned_away += 1
+        self._state.turned_away()
         refused = too_many_connections()
         if isinstance(stream, trio.SSLStream):
             self._state.note_let_go(refused)
@@ -253,10 +253,11 @@ def _configuration(settings: EdgeSettings) -> Config:
     return config
 
 
-async def _beat(spread: Spread) -> None:
-    while True:
+async def _beat(state: EdgeState) -> None:
+    """Give signs of life to the other workers, if there are any."""
+    while state.spread is not None:
         await trio.sleep(BEAT)
-        spread.beat()
+        state.tell()
 
 
 async def _reap(state: EdgeState) -> None:

@@ -8,7 +8,9 @@ That never holds a client up for long, whatever becomes of the others:
 
 * Who has not written for `STALE` seconds, because it is dead, stopped or hangs, is no part of the
   average; nor is who has ended, or accepts no more.
-* After `PATIENCE` seconds a connection that still waits is accepted by whoever sees it.
+* Who would only refuse is left out too, and leaves what waits to the others: refusing is quick,
+  and a worker that does nothing else would be the least busy, and draw every connection.
+* After `PATIENCE` seconds whatever still waits is accepted by whoever sees it.
 
 Each number is one aligned word, written by one process. One that is read while it is written may
 at worst be an old one, with the same bounds.
@@ -39,6 +41,8 @@ _WORDS: Final = 3
 """Of a place: whose it is, how busy it is, and when that was written (nanoseconds)."""
 _OWNER, _LOAD, _BEAT = range(_WORDS)
 _WORD: Final = 8
+_REFUSES: Final = -1
+"""In place of how busy it is: it accepts, but would only refuse."""
 
 
 def is_clearly_above(own: int, others: Sequence[int]) -> bool:
@@ -81,17 +85,19 @@ class Spread:
         self._mine = place * _WORDS
         self._owner = owner
         self._clock = clock
-        self._load = 0
+        self.load = 0
+        """How many connections this worker is busy with, as it knows."""
+        self._takes = True
         self._accepts = False
 
     def __repr__(self) -> str:
-        return f"<Spread {self._load}, others {self.others()}>"
+        return f"<Spread {self.load}, others {self.others()}>"
 
     def open(self) -> None:
         """Take the place: from now on this worker accepts."""
         self._accepts = True
         self._words[self._mine + _OWNER] = self._owner
-        self.write(self._load)
+        self._put()
 
     def close(self) -> None:
         """Accept no more; the place is free, unless somebody has it by now."""
@@ -99,33 +105,41 @@ class Spread:
             self._words[self._mine + _OWNER] = 0
         self._accepts = False
 
-    def write(self, load: int) -> None:
-        """Tell the others how many connections this worker is busy with."""
-        self._load = load
-        if self._is_mine():
-            self._words[self._mine + _LOAD] = load
-            self._words[self._mine + _BEAT] = self._clock()
+    def write(self, load: int, *, takes: bool = True) -> None:
+        """Give a sign of life, and tell the others how many connections this worker is busy with.
+
+        ``takes``: whether a new one has anything to hope for here but a refusal.
+        """
+        self.load = load
+        self._takes = takes
+        self._put()
 
     def count_accepted(self) -> None:
         """One more, at once: before it is looked at, others may decide."""
-        self.write(self._load + 1)
-
-    def beat(self) -> None:
-        """Give a sign of life."""
-        self.write(self._load)
+        self.load += 1
+        self._put()
 
     def others(self) -> list[int]:
-        """How busy those others are that accept, and live."""
+        """How busy those others are that accept, live, and would not only refuse."""
         words, oldest = self._words, self._clock() - int(STALE * 1e9)
         return [
             words[at + _LOAD]
             for at in range(0, len(words), _WORDS)
-            if at != self._mine and words[at + _OWNER] and words[at + _BEAT] >= oldest
+            if at != self._mine
+            and words[at + _OWNER]
+            and words[at + _LOAD] != _REFUSES
+            and words[at + _BEAT] >= oldest
         ]
 
     def leaves(self) -> bool:
         """Whether new connections are left to others now."""
-        return is_clearly_above(self._load, self.others())
+        others = self.others()
+        return is_clearly_above(self.load, others) if self._takes else bool(others)
+
+    def _put(self) -> None:
+        if self._is_mine():
+            self._words[self._mine + _LOAD] = self.load if self._takes else _REFUSES
+            self._words[self._mine + _BEAT] = self._clock()
 
     def _is_mine(self) -> bool:
         return self._accepts and self._words[self._mine + _OWNER] == self._owner

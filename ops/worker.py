@@ -389,6 +389,7 @@ def _edge(worker: Worker, counts: EdgeCounts) -> Edge:
         last_call=lambda: worker.streams.end_all(stopped()),
         patient=worker.is_replaced,
         spread=worker.spread,
+        takes=lambda: worker.streams.accepting,
     )
 
 

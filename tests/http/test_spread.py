@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 import trio
+import trio.testing
 
+from sluice.http.edge_settings import EdgeSettings
+from sluice.http.edge_state import EdgeState
 from sluice.http.listener import SharedListener
 from sluice.http.spread import PATIENCE, STALE, Spread, is_clearly_above, make_page
 
@@ -48,6 +52,16 @@ def test_of_64_connections_none_has_more_than_a_share_and_a_tenth(workers: int) 
     assert max(loads) <= 64 / workers * 1.1 + 1
 
 
+class Asked(Spread):
+    """One that counts how often it was asked whether to leave connections to others."""
+
+    asked = 0
+
+    def leaves(self) -> bool:
+        self.asked += 1
+        return super().leaves()
+
+
 class Page:
     """A page for three workers, and the time that their clock tells."""
 
@@ -55,8 +69,8 @@ class Page:
         self._descriptor = descriptor
         self.now = 1_000_000_000_000
 
-    def worker(self, place: int, owner: int = 1) -> Spread:
-        made = Spread(self._descriptor, place, owner, lambda: self.now)
+    def worker(self, place: int, owner: int = 1) -> Asked:
+        made = Asked(self._descriptor, place, owner, lambda: self.now)
         made.open()
         return made
 
@@ -85,7 +99,7 @@ def test_who_gives_no_sign_of_life_is_left_out(page: Page) -> None:
     assert one.leaves()
     page.now += int(STALE * 1e9) + 1
     assert not one.leaves()
-    two.beat()
+    two.write(0)
     assert one.leaves()
 
 
@@ -107,6 +121,79 @@ def test_a_successor_has_the_place_from_its_start_on(page: Page) -> None:
     assert one.others() == [0]
     new.write(2)
     assert one.others() == [2]
+
+
+def test_who_would_only_refuse_draws_nothing_and_leaves_what_waits_to_others(page: Page) -> None:
+    """It is quick, and idle: by its load alone it would have every connection."""
+    one, two = page.worker(0), page.worker(1)
+    one.write(10)
+    two.write(0, takes=False)
+    assert not one.leaves()
+    assert two.leaves()
+    two.count_accepted()
+    assert one.others() == []
+    two.write(0)
+    assert one.leaves()
+    assert not two.leaves()
+
+
+def test_where_all_would_only_refuse_nobody_has_to_wait_for_it(page: Page) -> None:
+    one, two = page.worker(0), page.worker(1)
+    one.write(10, takes=False)
+    two.write(0, takes=False)
+    assert not one.leaves()
+    assert not two.leaves()
+
+
+# -- what an edge tells --------------------------------------------------------------------------
+
+
+def test_an_edge_tells_at_once_and_with_each_beat_whether_its_application_takes_work(
+    page: Page,
+) -> None:
+    mine, other = page.worker(0), page.worker(1)
+    takes = True
+    state = EdgeState(EdgeSettings(), spread=mine, takes=lambda: takes)
+    state.listens()
+    assert other.others() == [0]
+    takes = False
+    state.opened()
+    assert other.others() == []
+    takes = True
+    state.tell()
+    assert other.others() == [1]
+
+
+def test_an_edge_full_of_idle_connections_is_left_no_new_ones(page: Page) -> None:
+    mine, other = page.worker(0), page.worker(1)
+    state = EdgeState(EdgeSettings(max_connections=2), spread=mine)
+    for _ in range(2):
+        state.opened()
+        state.rests()
+    assert other.others() == []
+    assert mine.leaves()
+    state.goes_on()
+    state.closed()
+    assert other.others() == [0]
+
+
+def test_a_connection_that_is_turned_away_is_no_load(page: Page) -> None:
+    mine = page.worker(0)
+    state = EdgeState(EdgeSettings(max_connections=1), spread=mine)
+    state.opened()
+    for _ in range(100):
+        mine.count_accepted()
+        state.turned_away()
+    assert mine.load == state.open == 1
+    assert state.counts.turned_away == 100
+
+
+def test_an_edge_that_drains_before_it_listens_does_not_take_its_place_again(page: Page) -> None:
+    mine, other = page.worker(0), page.worker(1)
+    state = EdgeState(EdgeSettings(), spread=mine)
+    state.drain()
+    state.listens()
+    assert other.others() == []
 
 
 # -- the listener --------------------------------------------------------------------------------
@@ -190,3 +277,58 @@ async def test_one_waits_no_longer_once_it_is_not_above_the_others(
         async with await door.listener.accept():
             assert door.other.others() == [11]
         door.stdlib.close()
+
+
+async def test_all_that_waits_is_taken_once_patience_has_run_out(door: Door) -> None:
+    """Behind one that lives and does not accept, the last does not wait for each before it."""
+    door.mine.write(10)
+    began = trio.current_time()
+    async with door.listener, AsyncExitStack() as clients:
+        for _ in range(20):
+            await clients.enter_async_context(await door.connect())
+        await (await door.listener.accept()).aclose()
+        assert trio.current_time() - began >= PATIENCE
+        asked = door.mine.asked
+        for _ in range(19):
+            await (await door.listener.accept()).aclose()
+        assert door.mine.asked == asked
+        door.stdlib.close()
+
+
+async def test_others_are_asked_again_once_nothing_waited(door: Door) -> None:
+    door.mine.write(10)
+
+    async def accept() -> None:
+        await (await door.listener.accept()).aclose()
+
+    async with door.listener, AsyncExitStack() as clients:
+        await clients.enter_async_context(await door.connect())
+        await accept()
+        asked = door.mine.asked
+        async with trio.open_nursery() as accepting:
+            accepting.start_soon(accept)
+            await trio.testing.wait_all_tasks_blocked()
+            await clients.enter_async_context(await door.connect())
+        assert door.mine.asked > asked
+        door.stdlib.close()
+
+
+async def test_a_worker_that_only_refuses_does_not_draw_the_connections(
+    door: Door, nursery: trio.Nursery
+) -> None:
+    """Both accept as fast as they can; one holds what it has, the other closes it at once."""
+    door.mine.write(10)
+    door.other.write(0, takes=False)
+    refusing = SharedListener(trio.socket.from_stdlib_socket(door.stdlib.dup()), door.other)
+    nursery.start_soon(_refuse_all, refusing)
+    async with door.listener, refusing:
+        for count in range(1, 21):
+            async with await door.connect(), await door.listener.accept():
+                assert door.other.others() == [10 + count]
+        door.stdlib.close()
+        nursery.cancel_scope.cancel()
+
+
+async def _refuse_all(listener: SharedListener) -> None:
+    while True:
+        await (await listener.accept()).aclose()
