@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Iterator
@@ -10,10 +11,14 @@ from contextlib import AsyncExitStack
 import pytest
 import trio
 import trio.testing
+from tests.http.edge_world import App, reraise
 
+from sluice.actors.pump import EpollPoller, Pump
+from sluice.http.asgi import Receive, Scope, Send
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeState
 from sluice.http.listener import SharedListener
+from sluice.http.server import bind, serve
 from sluice.http.spread import PATIENCE, STALE, Spread, is_clearly_above, make_page
 
 
@@ -193,6 +198,37 @@ def test_an_edge_that_drains_before_it_listens_does_not_take_its_place_again(pag
     state = EdgeState(EdgeSettings(), spread=mine)
     state.drain()
     state.listens()
+    assert other.others() == []
+
+
+async def test_a_server_has_its_place_once_it_listens_and_not_while_it_starts(
+    page: Page,
+) -> None:
+    mine, other = page.worker(0), page.worker(1)
+    mine.close()
+    at_startup: list[list[int]] = []
+
+    class Starting(App):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            at_startup.append(other.others())
+            await super().__call__(scope, receive, send)
+
+    settings, end = EdgeSettings(), trio.Event()
+    state = EdgeState(settings, spread=mine)
+    run = functools.partial(
+        serve,
+        Starting(),
+        bind(["127.0.0.1:0"], 16),
+        settings,
+        Pump(EpollPoller, reraise),
+        state=state,
+        shutdown_trigger=end.wait,
+    )
+    async with trio.open_nursery() as serving:
+        await serving.start(run)
+        assert at_startup == [[]]
+        assert other.others() == [0]
+        end.set()
     assert other.others() == []
 
 
