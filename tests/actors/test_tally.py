@@ -4,7 +4,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client import Histogram as Reference
@@ -131,7 +131,6 @@ def test_what_is_no_duration_is_observed_as_zero(value: float) -> None:
         )
     )
 )
-@settings(max_examples=40)
 def test_a_histogram_reads_as_the_reference_librarys(values: list[float]) -> None:
     registry = CollectorRegistry()
     reference = Reference("reference", "-", buckets=ALL[DURATION].buckets, registry=registry)
@@ -171,7 +170,6 @@ counts: st.SearchStrategy[list[Update]] = st.lists(
 
 
 @given(st.lists(counts, max_size=5))
-@settings(max_examples=40)
 def test_what_several_tallies_count_merges_to_what_one_would_have(
     parts: list[list[Update]],
 ) -> None:

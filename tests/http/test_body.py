@@ -104,7 +104,7 @@ chunky = st.lists(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(chunky)
 def test_whatever_is_taken_for_a_body_h11_takes_for_the_same(parts: list[bytes]) -> None:
     data = b"".join(parts)

@@ -265,7 +265,7 @@ fragments = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(fragments, st.binary(max_size=5)), max_size=30), st.integers(1, 40))
 def test_any_bytes_are_read_or_refused_and_however_they_are_split(
     parts: list[bytes], step: int

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluice.actors.failures import Failure
@@ -67,7 +67,6 @@ def test_whatever_stands_in_a_query_is_read_or_refused(query: bytes) -> None:
     refusal(read_query, b"model=m&prompt=" + query)
 
 
-@settings(max_examples=50)
 @given(OBJECTS, st.booleans())
 def test_what_a_provider_gets_is_what_the_client_sent_but_for_the_fields_we_own(
     more: dict[str, Any], stream: bool

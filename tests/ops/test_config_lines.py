@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.ops.config.toml_lines import Path, locate
@@ -163,7 +163,6 @@ def _paths(value: object, path: Path = ()) -> Iterator[Path]:
 
 
 @given(st.dictionaries(_names, st.dictionaries(_names, _values, max_size=4), max_size=4))
-@settings(max_examples=50)
 def test_every_key_that_tomllib_finds_has_a_line(tree: dict[str, dict[str, object]]) -> None:
     text = "".join(
         f"[{_string(name)}]\n"

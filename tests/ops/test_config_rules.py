@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluice.ops.config import ConfigurationError, load
@@ -85,7 +85,6 @@ def test_an_odd_file_is_refused_in_words(tmp_path: Path, text: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(sorted(SCHEMA.keys)) | st.text(max_size=3), values))
-@settings(max_examples=50)
 def test_any_environment_is_read_or_refused(tables: dict[str, object]) -> None:
     environment = {f"SLUICE_{name.upper()}__X": str(value) for name, value in tables.items()}
     places = set()
