@@ -250,13 +250,10 @@ class Host:
         """Of all workers, those included that were replaced and still drain."""
         found: list[int] = []
         for name in self.names:
-            process = self.system.inspect(f"{WORKERS}/{name}")
-            if isinstance(process, ActorStatistics) and isinstance(
-                process.domain, ProcessStatistics
-            ):
-                current = process.domain.pid
-                found += [] if current is None else [current]
-            found += [old.pid for old in self.links.draining(name) if old.pid is not None]
+            current = self.process(name)
+            pids = [None if current is None else current.pid]
+            pids += [old.pid for old in self.links.draining(name)]
+            found += [pid for pid in pids if pid is not None]
         return found
 
     def _bereave(self, process: str) -> None:
@@ -286,7 +283,7 @@ class Host:
 
     def process(self, name: str) -> ProcessStatistics | None:
         """What is known of the worker ``name``; None while there is none."""
-        found = self.system.inspect(f"workers/{name}")
+        found = self.system.inspect(f"{WORKERS}/{name}")
         domain = found.domain if isinstance(found, ActorStatistics) else None
         return domain if isinstance(domain, ProcessStatistics) else None
 
