@@ -342,7 +342,7 @@ async def test_a_crash_of_the_second_does_not_hasten_the_first() -> None:
         first = await w.pid()
         done = await w.system.ref("w").ask(Replace(drain=4), timeout=40)
         os.kill(done.new, signal.SIGKILL)
-        await until(lambda: w.process().generation == 3 and w.process().pid is not None)
+        await until(lambda: w.has_begun(3))
         assert w.process().draining == (first,)
         assert not is_gone(first)
         await until(lambda: not w.process().draining)

@@ -16,14 +16,14 @@ StartPrometheus = Callable[..., Awaitable[httpx2.AsyncClient]]
 
 @pytest.fixture
 async def prometheus(tmp_path: Path) -> AsyncIterator[StartPrometheus]:
-    """Starts a Prometheus that scrapes ``{job: url}`` five times a second, or as it is told.
+    """Starts a Prometheus that scrapes ``{job: url}`` every ``interval``, and waits as long for it.
 
     The client it returns has the server's address as its base, and the server is ready. It
     scrapes for the first time some five seconds later; its log is ``log`` in its folder.
     """
     async with AsyncExitStack() as running:
 
-        async def start(jobs: dict[str, str], interval: str = "200ms") -> httpx2.AsyncClient:
+        async def start(jobs: dict[str, str], interval: str = "1s") -> httpx2.AsyncClient:
             port = _free_port()
             data = tmp_path / f"prometheus-{port}"
             data.mkdir()

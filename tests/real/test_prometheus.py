@@ -175,10 +175,11 @@ async def test_prometheus_reads_the_catalog_in_both_formats_and_answers_the_seed
 
 
 async def finds_every_metric(client: httpx2.AsyncClient, job: str) -> None:
-    found = await query(client, f'count by (__name__) ({{job="{job}"}})')
+    # Its own of a scrape are left out: they are there after one that failed, too.
+    own = f'{{job="{job}",__name__!="up",__name__!~"scrape_.+"}}'
+    found = await query(client, f"count by (__name__) ({own})")
     names = {each["metric"]["__name__"] for each in found}
-    own = {name for name in names if name != "up" and not name.startswith("scrape_")}
-    assert own == set().union(*map(sample_names, ALL.values()))
+    assert names == set().union(*map(sample_names, ALL.values()))
 
 
 async def knows_every_type(client: httpx2.AsyncClient, job: str) -> None:

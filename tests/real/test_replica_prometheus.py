@@ -35,7 +35,7 @@ async def test_prometheus_reads_two_workers_as_one_in_both_formats_also_when_one
         await use(at, "before")
         url = f"http://127.0.0.1:{at.service.port}/metrics"
         jobs = {"openmetrics": url, "text": await as_text(url, nursery)}
-        client = await prometheus(jobs, interval="1s")
+        client = await prometheus(jobs)
         for job in jobs:
             await becomes(client, f'up{{job="{job}"}}', 1)
             await finds_every_metric(client, job)
