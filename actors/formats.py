@@ -70,6 +70,17 @@ class Event(NamedTuple):
     name: bytes = b""
 
 
+class Asked(Protocol):
+    """What a client asked for, checked: made into a body for whoever is called."""
+
+    def body_for(self, provider_format: str, upstream_model: str | None) -> bytes:
+        """The request to a provider that speaks ``provider_format``, complete.
+
+        ``upstream_model`` is what the provider calls the model; None: what the client did.
+        Raises a 400 `Failure` that names what cannot be said in that format.
+        """
+
+
 class ProviderFormat(Protocol):
     """How a provider speaks."""
 

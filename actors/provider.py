@@ -21,6 +21,8 @@ import trio
 from sluice.engine import ActorStopped, MailboxFull, Ref
 
 from .failures import UpstreamFault
+from .formats import ProviderFormat
+from .openai import OpenAIProvider
 from .provider_actor import Provider, ProviderStatistics, Settle, Shelf
 from .settings import ProviderSettings, Timeouts
 from .upstream import (
@@ -36,6 +38,8 @@ from .upstream import (
 from .upstream.fields import media_type, retry_after
 
 __all__ = ["Call", "ClientStatistics", "Provider", "ProviderClient", "ProviderStatistics", "Shelf"]
+
+_FORMATS: Final = {"openai": OpenAIProvider()}
 
 ERROR_BODY_LIMIT: Final = 64 * 1024
 """Bytes read of an answer that is an error."""
@@ -106,6 +110,7 @@ class ProviderClient:
 
     def __init__(self, settings: ProviderSettings, ref: Ref, shelf: Shelf) -> None:
         self.name = settings.name
+        self.format: ProviderFormat = _FORMATS[settings.format]
         self._ref = ref
         self._secret = settings.api_key.value.encode() if settings.api_key else b""
         self._shelf = shelf

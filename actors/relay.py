@@ -26,7 +26,7 @@ from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull, R
 from .connections import Acquire, Refused
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted, UpstreamFault
 from .flow import Flow
-from .openai import OpenAIProvider
+from .formats import ProviderFormat
 from .outcome import Ending, outcome_of, report_of
 from .provider import Call, ProviderClient
 from .reports import Attempt, Outcome
@@ -53,8 +53,6 @@ WHOLE_BODY = 64 * 1024 * 1024
 _ENDINGS = (Failure, ClientLeft, ClientStalled)
 _ENDED_BY_OTHERS = (Interrupted, trio.ClosedResourceError)
 """How a task finds that its stream was interrupted."""
-
-_OPENAI = OpenAIProvider()
 
 
 async def live(stream: Stream) -> None:
@@ -138,13 +136,14 @@ def _no_capacity(status: int, code: str, message: str, retry_after: float) -> Fa
 
 async def _attempt(stream: Stream) -> None:
     """One provider's answer, from the call to the end. Its outcome is told on every path."""
-    provider = stream.services.providers[stream.job.model.provider]
+    provider = stream.services.providers[stream.model.provider]
     call: Call | None = None
     outcome: Outcome | None = None
     well = False
     try:
         call = await _call(stream, provider)
-        await (_relay(stream, call) if stream.job.streamed else _answer(stream, call))
+        format_ = provider.format
+        await (_relay if stream.job.streamed else _answer)(stream, call, format_)
         well, outcome = True, "success"
     except Failure as failure:
         interrupted = stream.interruption is not None
@@ -163,11 +162,12 @@ async def _attempt(stream: Stream) -> None:
 
 async def _call(stream: Stream, provider: ProviderClient) -> Call:
     """The head of the provider's answer, its status good. Until then the client has company."""
-    job = stream.job
+    job, model = stream.job, stream.model
+    body = job.asked.body_for(provider.format.name, model.upstream_model)
     stream.called(trio.current_time())
     try:
         call = await provider.call(
-            job.body, streamed=job.streamed, timeouts=job.model.timeouts, hold=stream.hold
+            body, streamed=job.streamed, timeouts=model.timeouts, hold=stream.hold
         )
     except UpstreamFault as fault:
         raise broken(fault, streaming=False) from fault
@@ -204,9 +204,9 @@ def _interrupted(stream: Stream) -> Outcome | None:
 # -- the relay ---------------------------------------------------------------------------------
 
 
-async def _relay(stream: Stream, call: Call) -> None:
+async def _relay(stream: Stream, call: Call, provider_format: ProviderFormat) -> None:
     """Events, from the first to the end marker. The head goes out with the first of them."""
-    flow = stream.flow_from(call.connection, _OPENAI)
+    flow = stream.flow_from(call.connection, provider_format)
     while not flow.ended:
         await flow.next()
         if not flow.ended:
@@ -227,13 +227,13 @@ def _placed(failure: Failure, flow: Flow) -> Failure:
     return failure
 
 
-async def _answer(stream: Stream, call: Call) -> None:
+async def _answer(stream: Stream, call: Call, provider_format: ProviderFormat) -> None:
     """A whole answer: read, checked, handed on in one piece."""
     parts: list[bytes] = []
     room = WHOLE_BODY
     try:
         while not call.connection.complete:
-            with trio.move_on_after(stream.job.model.timeouts.idle) as waiting:
+            with trio.move_on_after(stream.model.timeouts.idle) as waiting:
                 parts.append(await call.connection.receive())
             if waiting.cancelled_caught:
                 raise too_slow("idle", streaming=False)
@@ -242,10 +242,10 @@ async def _answer(stream: Stream, call: Call) -> None:
                 raise too_large()
     except UpstreamFault as fault:
         raise broken(fault, streaming=False) from fault
-    body = _OPENAI.check_whole(b"".join(parts))
+    body = provider_format.check_whole(b"".join(parts))
     stream.whole_at = trio.current_time()
     stream.call_over()
-    await stream.respond(200, stream.job.format.whole(body), stream.job.model.timeouts.client_write)
+    await stream.respond(200, stream.job.format.whole(body), stream.model.timeouts.client_write)
 
 
 # -- the end -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from sluice.engine import Ref
 from .client import Client
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted
 from .flow import Flow, Upstream
-from .formats import ClientFormat, ProviderFormat
+from .formats import Asked, ClientFormat, ProviderFormat
 from .provider import ProviderClient
 from .pump import Pump
 from .reports import Attempt, RequestReport
@@ -33,7 +33,7 @@ _EVENT_STREAM = (
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A validated request: what is asked of whom, and how the client wants to hear it.
 
-    ``body`` is the provider's request, complete. ``arrived`` and ``validated`` are
+    ``arrived`` and ``validated`` are
     `trio.current_time` of the request's arrival and of the end of its validation.
     """
 
@@ -41,7 +41,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     route: str
     model: ModelSettings
     streamed: bool
-    body: bytes
+    asked: Asked
     format: ClientFormat
     arrived: float
     validated: float
@@ -73,6 +73,8 @@ class Stream:
     def __init__(self, stream_id: str, job: Job, client: Client, services: Services) -> None:
         self.id = stream_id
         self.job = job
+        self.model = job.model
+        """Whom it is, or was last, asked of."""
         self.client = client
         self.services = services
         self.ended = trio.Event()
@@ -96,7 +98,7 @@ class Stream:
         self._company: _Company | None = None
 
     def __repr__(self) -> str:
-        return f"<Stream {self.id[:8]} {self.job.model.name} {self.flow or 'before its answer'}>"
+        return f"<Stream {self.id[:8]} {self.model.name} {self.flow or 'before its answer'}>"
 
     def interrupt(self, reason: Failure | ClientLeft | ClientStalled) -> None:
         """End it: honestly towards its client, at once towards its provider. Synchronous.
@@ -132,7 +134,7 @@ class Stream:
             (b"x-request-id", self.job.request_id.encode()),
             (b"x-stream-id", self.id.encode()),
             (b"x-cache", b"MISS"),
-            (b"x-provider", self.job.model.provider.encode()),
+            (b"x-provider", self.model.provider.encode()),
             *self._retry_after_header(),
             *self.job.headers,
         ]
@@ -160,7 +162,7 @@ class Stream:
             self.client,
             provider_format=provider_format,
             client_format=self.job.format,
-            timeouts=self.job.model.timeouts,
+            timeouts=self.model.timeouts,
             pump=self.services.pump,
             called_at=self.called_at,
             opening=self.start_events,
@@ -232,7 +234,7 @@ class Stream:
 
     def _due(self) -> float:
         assert self.called_at is not None  # noqa: S101 -- `called` sets it before the first look
-        timeouts = self.job.model.timeouts
+        timeouts = self.model.timeouts
         if self.flow is not None:
             return self.flow.due()
         due = self.called_at + timeouts.total
@@ -249,7 +251,7 @@ class Stream:
         self.look_at = max(self._due(), now)
 
     def _on_due_before_answer(self, now: float, called_at: float) -> None:
-        timeouts = self.job.model.timeouts
+        timeouts = self.model.timeouts
         if now >= called_at + timeouts.total:
             self.interrupt(too_slow("total", streaming=False))
         elif self._company is None:
@@ -268,7 +270,7 @@ class _Company:
 
     def __init__(self, stream: Stream, now: float) -> None:
         self._stream = stream
-        self._every = stream.job.model.timeouts.heartbeat
+        self._every = stream.model.timeouts.heartbeat
         self._leaving: trio.CancelScope | None = None
         self._gone: trio.Event | None = None
         self.heartbeat_at = now + self._every
@@ -292,7 +294,7 @@ class _Company:
             await self._gone.wait()
 
     async def _keep(self, leaving: trio.CancelScope, gone: trio.Event) -> None:
-        client, timeout = self._stream.client, self._stream.job.model.timeouts.client_write
+        client, timeout = self._stream.client, self._stream.model.timeouts.client_write
         try:
             with leaving:
                 while True:

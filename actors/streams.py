@@ -114,7 +114,7 @@ class StreamService:
         for stream in self.live.values():
             flow = stream.flow
             if flow is not None and flow.chunks > flow.told_chunks:
-                counts[stream.job.model.provider] += flow.chunks - flow.told_chunks
+                counts[stream.model.provider] += flow.chunks - flow.told_chunks
                 flow.told_chunks = flow.chunks
         return counts
 

@@ -20,7 +20,7 @@ from .errors import openai_body
 from .json_body import check_headers, invalid, read_body
 from .openai_format import OpenAIClient
 from .services import AppServices
-from .validation import for_provider, read_chat
+from .validation import AskedInOpenAI, read_chat
 
 ROUTE: Final = "/v1/chat/completions"
 
@@ -61,7 +61,7 @@ class ChatRoute:
             route=ROUTE,
             model=model,
             streamed=streamed,
-            body=for_provider(fields, model.upstream_model, stream=streamed),
+            asked=AskedInOpenAI(fields, streamed),
             format=OpenAIClient(usage=options is not None and options.include_usage is True),
             arrived=arrival.at,
             validated=trio.current_time(),

@@ -24,12 +24,12 @@ from .json_body import check_headers, invalid, read_body
 from .services import AppServices
 from .sluice_format import SluiceClient
 from .validation import (
+    AskedInOpenAI,
     Fields,
     StreamRequest,
     as_messages,
     check_stream,
     encoded,
-    for_provider,
     read_stream,
 )
 
@@ -88,7 +88,7 @@ class StreamRoute:
             route=ROUTE,
             model=model,
             streamed=True,
-            body=for_provider(fields, model.upstream_model, stream=True),
+            asked=AskedInOpenAI(fields, streamed=True),
             format=SluiceClient(),
             arrived=arrival.at,
             validated=trio.current_time(),

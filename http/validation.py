@@ -193,12 +193,25 @@ def for_provider(fields: Fields, model: str | None, *, stream: bool) -> bytes:
     ``model`` is what the provider calls it (None: what the client did). Of a stream, the usage
     is always asked for, beside what other ``stream_options`` the client gave.
     """
+    fields = dict(fields)
     if model is not None:
         fields["model"] = encoded(model)
     if stream:
         fields["stream"] = _TRUE
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
     return _encode(fields)
+
+
+class AskedInOpenAI(msgspec.Struct, frozen=True):
+    """A request in OpenAI's words: see `sluice.actors.formats.Asked`."""
+
+    fields: Fields
+    streamed: bool
+
+    def body_for(self, provider_format: str, upstream_model: str | None) -> bytes:
+        """What the client said, the model and the usage apart."""
+        del provider_format  # every provider speaks OpenAI's
+        return for_provider(self.fields, upstream_model, stream=self.streamed)
 
 
 def _with_usage(options: Raw | None) -> Raw:

@@ -16,6 +16,7 @@ from tests.actors.fakes import FakeClient, FakePoller, FakeUpstream
 
 from sluice.actors.connections import Acquire, Granted, Refused
 from sluice.actors.failures import UpstreamFault
+from sluice.actors.openai import OpenAIProvider
 from sluice.actors.pump import Pump
 from sluice.actors.relay import live
 from sluice.actors.reports import RequestReport
@@ -26,6 +27,7 @@ from sluice.actors.stream import Job, Services, Stream
 from sluice.actors.upstream_failures import stopped
 from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull
 from sluice.http.openai_format import OpenAIClient
+from sluice.http.validation import AskedInOpenAI
 
 ID = "0123456789abcdef0123456789abcdef"
 TIMEOUTS = Timeouts(connect=5, first_chunk=10, idle=30, total=100, client_write=5, heartbeat=4)
@@ -81,6 +83,7 @@ class FakeProvider:
     """A provider that answers after ``silence`` seconds."""
 
     name = "openai"
+    format = OpenAIProvider()
 
     def __init__(self, call: FakeCall) -> None:
         self.answer = call
@@ -137,7 +140,7 @@ class World:
             route="/v1/chat/completions",
             model=ModelSettings("gpt", "openai", timeouts=TIMEOUTS),
             streamed=streamed,
-            body=b"{}",
+            asked=AskedInOpenAI({}, streamed),
             format=OpenAIClient(usage=False),
             arrived=trio.current_time(),
             validated=trio.current_time(),

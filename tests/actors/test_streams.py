@@ -31,8 +31,8 @@ class Counting:
 
 def under_way(provider: str, chunks: int) -> Any:
     flow = SimpleNamespace(chunks=chunks, told_chunks=0)
-    job = SimpleNamespace(model=SimpleNamespace(provider=provider))
-    return SimpleNamespace(flow=flow, job=job)
+    model = SimpleNamespace(provider=provider)
+    return SimpleNamespace(flow=flow, model=model)
 
 
 def service_of(**streams: Any) -> StreamService:

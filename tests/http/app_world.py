@@ -177,9 +177,14 @@ class World:
         return job
 
     @property
+    def upstream_body(self) -> bytes:
+        """What the provider would get."""
+        return self.job.asked.body_for("openai", self.job.model.upstream_model)
+
+    @property
     def upstream(self) -> Any:
         """The body that the provider would get, decoded."""
-        return msgspec.json.decode(self.job.body)
+        return msgspec.json.decode(self.upstream_body)
 
     @property
     def report(self) -> RequestReport:

@@ -46,8 +46,8 @@ async def test_every_field_but_model_and_stream_options_reaches_the_provider_byt
         b'{"b": 1, "a":[ ]}',
         b"12345678901234567890",
     ):
-        assert part in world.job.body
-    assert b"stream_options" not in world.job.body
+        assert part in world.upstream_body
+    assert b"stream_options" not in world.upstream_body
 
 
 async def test_the_provider_is_asked_for_its_own_name_of_the_model(world: World) -> None:
@@ -83,7 +83,7 @@ async def test_a_field_that_is_given_twice_counts_as_its_last_for_us_and_the_pro
 ) -> None:
     body = b'{"model":"nope","model":"gpt-4o","n":1,"messages":[{"role":"user"}],"n":2}'
     await world.chat(body)
-    assert world.job.body.count(b'"model"') == 1
+    assert world.upstream_body.count(b'"model"') == 1
     assert world.upstream == {"model": "gpt-4o", "n": 2, "messages": [{"role": "user"}]}
 
 
