@@ -174,7 +174,7 @@ ACTOR = Label(
         "link",
         "metrics",
         "provider",
-        "returns",
+        "lease",
         "shares",
         "store",
         "streams",
