@@ -23,7 +23,7 @@ from .lending import Borrow, Has, Lent, Look, Spare
 from .returns import Returns
 from .slots import Holders
 
-TELL: Final = 0.05
+TELL: Final = 0.25
 """Seconds between two times that the host is told how many slots are in use."""
 
 ASK: Final = 1.0

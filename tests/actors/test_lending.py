@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from sluice.actors.borrowing import Borrower, Lease, LeasedConnections
+from sluice.actors.borrowing import TELL, Borrower, Lease, LeasedConnections
 from sluice.actors.connections import Acquire, Count, Granted, Refused
 from sluice.actors.leases import Leases
 from sluice.actors.lending import Borrow, Lender, Shrink
@@ -124,12 +124,12 @@ async def test_what_is_in_use_is_told_within_a_moment_and_counted_exactly(
         for each in range(3):
             await at.begins("one", str(each))
         await at.begins("two", "a")
-        await trio.sleep(0.1)
+        await trio.sleep(2 * TELL)
         assert at.leases.by_process() == {"one": 3, "two": 1}
         at.returns["one"].put("0")
         at.returns["two"].put("a")
         assert await at.active() == 2
-        await trio.sleep(0.1)
+        await trio.sleep(2 * TELL)
         assert at.leases.by_process() == {"one": 2, "two": 0}
 
 
