@@ -26,7 +26,7 @@ from .slots import Holders
 TELL: Final = 0.25
 """Seconds between two times that the host is told how many slots are in use."""
 
-ASK: Final = 1.0
+ASK: Final = 2.0
 """Seconds for the host to answer: it may have to ask others, see `lending.PATIENCE`."""
 
 RETRY: Final = 0.1

@@ -22,10 +22,12 @@ from sluice.engine import Actor, ActorError, Mailbox, Message, Ref, handler
 from .connections import Count, SlotsInUse
 from .leases import Kept, Leases
 
-PATIENCE: Final = 0.05
-"""Seconds for a worker to give back what it has to spare; some hundred times what it takes."""
+PATIENCE: Final = 0.5
+"""Seconds for a worker to give back what it has to spare. It takes less than a thousandth of that,
+but one that accepts hundreds of connections at once, on a machine that is busy, must not count as
+one that hangs: somebody would be refused while there is a slot."""
 
-DEAF: Final = 1.0
+DEAF: Final = 5.0
 """Seconds for which a worker that did not do so is not asked again."""
 
 
