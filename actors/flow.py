@@ -15,10 +15,10 @@ import trio
 
 from .client import Client
 from .failures import ClientLeft, Failure, UpstreamFault
-from .formats import ClientFormat, Event, ProviderFormat
+from .formats import Chunk, ClientFormat, Event, ProviderFormat
 from .pump import Pump
 from .settings import Timeouts
-from .sse import HEARTBEAT, FrameTooLarge, SseDecoder, encode
+from .sse import HEARTBEAT, FrameTooLarge, SseDecoder, SseEvent, encode
 from .upstream_failures import broken, internal, no_end_marker, too_large, too_slow
 
 
@@ -55,16 +55,17 @@ class Flow:
         "_called_at",
         "_client",
         "_client_format",
+        "_end",
         "_feed",
         "_opened",
         "_opening",
         "_parked",
         "_prefix",
-        "_provider_format",
         "_pump",
         "_read",
         "_receive",
         "_render",
+        "_skim",
         "_timeouts",
         "_upstream",
         "chunks",
@@ -98,15 +99,21 @@ class Flow:
         self._prefix = b"id: " + stream_id.encode() + b"-"
         self._upstream = upstream
         self._client = client
-        self._provider_format = provider_format
-        self._read = provider_format.read
         self._client_format = client_format
         self._timeouts = timeouts
         self._pump = pump
         # What every chunk needs is bound once: a look-up a call adds up.
         self._receive = upstream.receive_nowait
-        self._feed = SseDecoder().feed_data
-        self._render = client_format.render
+        decoder = SseDecoder()
+        self._feed: Callable[[bytes], Sequence[bytes | SseEvent]] = (
+            decoder.feed_named if provider_format.named else decoder.feed_data
+        )
+        reader = provider_format.reader()
+        self._read = reader.read
+        same = provider_format.name == client_format.name
+        self._render = client_format.render if same else client_format.compose
+        self._skim = reader.skim if same and not client_format.reads_text else reader.read
+        self._end = b""
         self._parked: trio.lowlevel.Task | None = None
         self._called_at = called_at
         self.heard_at = self.sent_at = trio.current_time()
@@ -139,19 +146,20 @@ class Flow:
                 if chunk is None:
                     self.ended = True
                     break
-                if self.first_content_at is None and chunk.says_something:
-                    self._content_began(now)
+                if self.first_content_at is None:
+                    self._look_for_content(chunk, now)
                 made = self._render(said, chunk)
                 if isinstance(made, bytes) and b"\n" not in made:
                     self.chunks += 1
                     self.events += 1
                     out.append(b"%b%d\ndata: %b\n\n" % (self._prefix, self.events, made))
-                elif isinstance(made, bytes):
-                    self.chunks += 1
-                    out.append(self._numbered(Event(made)))
                 else:
-                    self.chunks += len(made)
-                    out += [self._numbered(each) for each in made]
+                    out.append(self._text_of(made))
+                if chunk.ends:
+                    self.ended = True
+                    if made is said:
+                        self._end = out.pop()
+                    break
         except FrameTooLarge:
             self.failure = too_large()
         except Failure as failure:
@@ -160,14 +168,33 @@ class Flow:
             self.first_chunk_at = now
         return b"".join(out)
 
-    def _content_began(self, now: float) -> None:
-        self.first_content_at = now
-        if not self._client_format.reads_text:
-            self._read = self._provider_format.skim
+    def _look_for_content(self, chunk: Chunk, now: float) -> None:
+        if chunk.says_something:
+            self.first_content_at = now
+            self._read = self._skim
+
+    # -- what a client gets of them --------------------------------------------------------
 
     def _numbered(self, event: Event) -> bytes:
         self.events += 1
         return encode(event.data, event=event.name, id=b"%b%d" % (self._prefix[4:], self.events))
+
+    def _text_of(self, made: bytes | SseEvent | Sequence[Event]) -> bytes:
+        """What is not the data of one unnamed event in one line."""
+        if isinstance(made, SseEvent):
+            return self._passed(made)
+        events = (Event(made),) if isinstance(made, bytes) else made
+        self.chunks += len(events)
+        return b"".join([self._numbered(event) for event in events])
+
+    def _passed(self, event: SseEvent) -> bytes:
+        """A provider's event as it is, but for our id."""
+        self.chunks += 1
+        if b"\n" in event.data:
+            return self._numbered(Event(event.data, event.event))
+        self.events += 1
+        name = b"event: %b\n" % event.event if event.event else b""
+        return b"%b%b%d\ndata: %b\n\n" % (name, self._prefix, self.events, event.data)
 
     def _framed(self, text: bytes) -> bytes:
         if not self._opened:
@@ -266,15 +293,16 @@ class Flow:
 
     async def finish(self) -> None:
         """Send what is pending, the format's end marker and the end of the body."""
-        await self._close(self._client_format.end(), self._timeouts.client_write)
+        marker = [] if self._end else self._client_format.end()
+        end = self._end + b"".join([self._numbered(event) for event in marker])
+        await self._close(end, self._timeouts.client_write)
 
     async def fail(self, failure: Failure, timeout: float) -> None:
         """Send what is pending, one error frame, no end marker, and the end of the body."""
-        await self._close((self._client_format.failure_event(failure),), timeout)
+        await self._close(self._numbered(self._client_format.failure_event(failure)), timeout)
 
-    async def _close(self, events: Sequence[Event], timeout: float) -> None:
+    async def _close(self, text: bytes, timeout: float) -> None:
         pending, self.pending = self.pending, b""
-        text = b"".join([self._numbered(event) for event in events])
         await self._client.end(pending + self._framed(text), timeout)
         self.sent_at = trio.current_time()
 

@@ -7,18 +7,22 @@ that is what most of the field speaks. Both sides are pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
 from .failures import Failure
+from .sse import SseEvent
 
 
-class Delta(msgspec.Struct, gc=False):
+class Delta(msgspec.Struct, gc=False, omit_defaults=True):
     """What one choice adds. Fields that we only pass on are not read."""
 
+    role: Any = None
     content: Any = None
     reasoning_content: Any = None
+    reasoning_signature: Any = None
+    """What proves a thinking block to Anthropic: not OpenAI's, and not said by itself."""
     reasoning: Any = None
     refusal: Any = None
     tool_calls: Any = None
@@ -52,6 +56,9 @@ ABSENT: Final[list[Choice]] = []
 class Chunk(msgspec.Struct, gc=False):
     """One piece of an answer, as far as we read it."""
 
+    ends: ClassVar[bool] = False
+    """Whether it is the end marker too."""
+
     choices: list[Choice] = msgspec.field(default_factory=lambda: ABSENT)
     usage: Any = msgspec.UNSET
     """An object; None where the provider wrote ``null``, UNSET where it wrote nothing."""
@@ -61,6 +68,12 @@ class Chunk(msgspec.Struct, gc=False):
     def says_something(self) -> bool:
         """Whether the wait for the first content ends with it."""
         return any(choice.finish_reason or choice.delta.says_something for choice in self.choices)
+
+
+class LastChunk(Chunk, gc=False):
+    """What a format says at the end whose end marker is an event like the others."""
+
+    ends: ClassVar[bool] = True
 
 
 class Event(NamedTuple):
@@ -81,6 +94,22 @@ class Asked(Protocol):
         """
 
 
+class Reader(Protocol):
+    """Reads the events of one stream, of which it may remember what it needs.
+
+    An event (``said``) is its data, in bytes; where events are named, an `SseEvent`.
+    """
+
+    def read(self, said: Any) -> Chunk | None:
+        """The chunk in an event; None: it is an end marker that says nothing else.
+
+        Raises `Failure` for garbage, and for an error told in-band.
+        """
+
+    def skim(self, said: Any) -> Chunk | None:
+        """`read`, for who does not need what it says: no deltas, a usage only with its choices."""
+
+
 class ProviderFormat(Protocol):
     """How a provider speaks."""
 
@@ -88,21 +117,22 @@ class ProviderFormat(Protocol):
     def name(self) -> str:
         """As configured."""
 
-    def read(self, data: bytes) -> Chunk | None:
-        """The chunk in ``data``; None: it is the end marker.
+    @property
+    def named(self) -> bool:
+        """Whether its events have names."""
 
-        Raises `Failure` for garbage, and for an error told in-band.
-        """
-
-    def skim(self, data: bytes) -> Chunk | None:
-        """`read`, for who does not need what it says: no deltas, a usage only with its choices."""
+    def reader(self) -> Reader:
+        """What reads the events of one stream."""
 
     def check_whole(self, body: bytes) -> bytes:
-        """``body``, a whole answer, or what the client is owed of it. Raises `Failure`."""
+        """``body``, a whole answer, as it is for clients of this format. Raises `Failure`."""
+
+    def as_completion(self, body: bytes) -> bytes:
+        """``body``, a whole answer, as OpenAI's ``chat.completion``. Raises `Failure`."""
 
 
 class ClientFormat(Protocol):
-    """How a client is spoken to."""
+    """How a client is spoken to: of one stream, of which it may remember what it needs."""
 
     @property
     def name(self) -> str:
@@ -115,10 +145,18 @@ class ClientFormat(Protocol):
     def preamble(self) -> bytes:
         """SSE text before the first event; empty in most formats."""
 
-    def render(self, data: bytes, chunk: Chunk) -> bytes | Sequence[Event]:
-        """The events that a provider's chunk makes: none, one or more.
+    def render(self, said: Any, chunk: Chunk) -> bytes | SseEvent | Sequence[Event]:
+        """The events that a chunk makes of a provider who speaks this format: none, one or more.
 
-        Bytes are the data of one unnamed event: what most chunks make, and the cheapest to say.
+        ``said`` is the event as the provider sent it. Bytes are the data of one unnamed event:
+        what most chunks make, and the cheapest to say. An `SseEvent` keeps its name and gets
+        our id; the one that ends the answer is its end marker, and `end` is not asked for.
+        """
+
+    def compose(self, said: Any, chunk: Chunk) -> bytes | Sequence[Event]:
+        """The events that a chunk makes of a provider who speaks another format.
+
+        ``said`` is not looked at: it is there so that a flow chooses between the two once.
         """
 
     def end(self) -> Sequence[Event]:
@@ -128,7 +166,10 @@ class ClientFormat(Protocol):
         """An error after the first byte. No end marker follows it."""
 
     def whole(self, body: bytes) -> bytes:
-        """The body of a whole answer, made from the provider's."""
+        """The body of a whole answer, made from OpenAI's ``chat.completion``.
+
+        Not asked for where the provider speaks this format: then its body is the client's.
+        """
 
     def failure_body(self, failure: Failure) -> bytes:
         """The JSON body of an error before the first byte."""

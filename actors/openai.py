@@ -50,16 +50,21 @@ class OpenAIProvider:
     """Speaks with everything that calls itself OpenAI-compatible."""
 
     name: Final = "openai"
+    named: Final = False
 
-    def read(self, data: bytes) -> Chunk | None:
-        """The chunk in ``data``; None for ``[DONE]``, with or without blanks around it."""
-        if data == _DONE:
+    def reader(self) -> OpenAIProvider:
+        """Itself: there is nothing to remember."""
+        return self
+
+    def read(self, said: bytes) -> Chunk | None:
+        """The chunk in ``said``; None for ``[DONE]``, with or without blanks around it."""
+        if said == _DONE:
             return None
         try:
-            _check_utf8(data)
-            chunk = _chunk.decode(data)
+            _check_utf8(said)
+            chunk = _chunk.decode(said)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            _check_end(data, error)
+            _check_end(said, error)
             return None
         if chunk.error is not None:
             raise _told_in_band()
@@ -67,21 +72,21 @@ class OpenAIProvider:
             raise malformed("chunk", "streaming")
         return chunk
 
-    def skim(self, data: bytes) -> Chunk | None:
+    def skim(self, said: bytes) -> Chunk | None:
         """`read` at half its cost."""
-        if data == _DONE:
+        if said == _DONE:
             return None
         try:
-            if not data.isascii():
-                _check_utf8(data)
-            skimmed = _skimmed.decode(data)
+            if not said.isascii():
+                _check_utf8(said)
+            skimmed = _skimmed.decode(said)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return self.read(data)  # an end marker with blanks, an error told in-band, or garbage
+            return self.read(said)  # an end marker with blanks, an error told in-band, or garbage
         if skimmed.error is not None:
             raise _told_in_band()
         if skimmed.usage is msgspec.UNSET:
             return _PLAIN
-        return _NULL_USAGE if skimmed.usage is None else self.read(data)
+        return _NULL_USAGE if skimmed.usage is None else self.read(said)
 
     def check_whole(self, body: bytes) -> bytes:
         """``body``, if it is a chat completion."""
@@ -90,6 +95,10 @@ class OpenAIProvider:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise malformed("answer", "provider_call") from error
         return body
+
+    def as_completion(self, body: bytes) -> bytes:
+        """The same: OpenAI's words are what all translate to."""
+        return self.check_whole(body)
 
 
 def _check_utf8(data: bytes) -> None:

@@ -26,7 +26,7 @@ from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull, R
 from .connections import Acquire, Refused
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted, UpstreamFault
 from .flow import Flow
-from .formats import ProviderFormat
+from .formats import ClientFormat, ProviderFormat
 from .outcome import Ending, outcome_of, report_of
 from .provider import Call, ProviderClient
 from .reports import Attempt, Outcome
@@ -244,10 +244,16 @@ async def _answer(stream: Stream, call: Call, provider_format: ProviderFormat) -
                 raise too_large()
     except UpstreamFault as fault:
         raise broken(fault, streaming=False) from fault
-    body = provider_format.check_whole(b"".join(parts))
+    body = _whole(b"".join(parts), provider_format, stream.job.format)
     stream.whole_at = trio.current_time()
     stream.call_over()
-    await stream.respond(200, stream.job.format.whole(body), stream.model.timeouts.client_write)
+    await stream.respond(200, body, stream.model.timeouts.client_write)
+
+
+def _whole(body: bytes, provider_format: ProviderFormat, client_format: ClientFormat) -> bytes:
+    if provider_format.name == client_format.name:
+        return provider_format.check_whole(body)
+    return client_format.whole(provider_format.as_completion(body))
 
 
 # -- the end -----------------------------------------------------------------------------------

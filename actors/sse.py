@@ -125,6 +125,22 @@ class SseDecoder:
                 return [block[6:] for block in blocks]
         return [ERROR if event.event == b"error" else event.data for event in self.feed(data)]
 
+    def feed_named(self, data: bytes) -> list[SseEvent]:
+        """`feed`, for formats that name every event. Of ids it need not tell."""
+        if self._start is not None:
+            self._begin(data)
+        if not (self._clean and data[-2:] == b"\n\n" and len(data) <= self._limit):
+            return self.feed(data)
+        if b"\r" in data:
+            return self.feed(data)
+        events = []
+        for block in data[:-2].split(b"\n\n"):
+            name, _, line = block.partition(b"\n")
+            if name[:7] != b"event: " or line[:6] != b"data: " or b"\n" in line:
+                return self.feed(data)
+            events.append(SseEvent(line[6:], name[7:]))
+        return events
+
     def _begin(self, data: bytes) -> None:
         """A stream without a BOM, as most are, is clean from its first byte."""
         if self._start == b"" and data and data[0] != BOM[0]:

@@ -62,7 +62,9 @@ class ChatRoute:
             model=model,
             streamed=streamed,
             asked=AskedInOpenAI(fields, streamed),
-            format=OpenAIClient(usage=options is not None and options.include_usage is True),
+            format=OpenAIClient(
+                usage=options is not None and options.include_usage is True, model=request.model
+            ),
             arrived=arrival.at,
             validated=trio.current_time(),
             headers=tuple(arrival.cors),

@@ -8,16 +8,19 @@ data with an ``error`` in it.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
-from typing import Final
+from secrets import token_hex
+from typing import Any, Final
 
 import msgspec
 
 from sluice.actors.failures import Failure
-from sluice.actors.formats import Chunk, Event
+from sluice.actors.formats import Choice, Chunk, Delta, Event
 
 from .errors import openai_body, openai_frame
 
+_encode: Final = msgspec.json.Encoder().encode
 _END: Final = (Event(b"[DONE]"),)
 _NULL_USAGE: Final = b',"usage":null'
 """As it follows another field. Within a string its quotes would be escaped, so it is no text."""
@@ -25,9 +28,48 @@ _SPACED: Final = re.compile(rb',\s*+"usage"\s*+:\s*+null')
 """The same as others write it; five times slower to look for."""
 
 
+class _Choice(msgspec.Struct, gc=False):
+    """A choice as OpenAI writes it: its reason is there, null until the last."""
+
+    index: int
+    delta: Delta
+    finish_reason: str | None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    """A chunk as OpenAI writes it."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[_Choice]
+    usage: Any = msgspec.UNSET
+
+
+class _Composer:
+    """Writes chunks that no provider has written. All of a stream have the same head."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._id = ""
+        self._created = 0
+
+    def said(self, choices: Sequence[Choice], usage: Any) -> bytes:
+        """A chunk's JSON."""
+        if not self._id:
+            self._id = "chatcmpl-" + token_hex(12)
+            self._created = int(time.time())
+        written = [_Choice(each.index, each.delta, each.finish_reason) for each in choices]
+        return _encode(
+            _Chunk(self._id, "chat.completion.chunk", self._created, self._model, written, usage)
+        )
+
+
 class OpenAIClient:
     """Gives a client the provider's chunks as they are.
 
+    ``model`` is what the client called it: told where another format is translated.
     ``usage``: whether the client asked for it (``stream_options.include_usage``). The provider
     is always asked; for a client that did not, it is taken out again: the event that has
     nothing else is left out, and the ``null`` that the other events then have too.
@@ -36,21 +78,33 @@ class OpenAIClient:
     name = "openai"
     reads_text = False
 
-    def __init__(self, *, usage: bool) -> None:
+    def __init__(self, *, usage: bool, model: str = "") -> None:
         self._usage = usage
+        self._composer = _Composer(model)
 
     def preamble(self) -> bytes:
         """Nothing: a lone ``retry`` block would make an SDK dispatch an empty event."""
         return b""
 
-    def render(self, data: bytes, chunk: Chunk) -> bytes | Sequence[Event]:
+    def render(self, said: bytes, chunk: Chunk) -> bytes | Sequence[Event]:
         """The chunk itself, or nothing if it only tells a usage that was not asked for."""
         if self._usage or chunk.usage is msgspec.UNSET:
-            return data
+            return said
         if chunk.usage is None:
-            rest = data.replace(_NULL_USAGE, b"")
-            return rest if len(rest) < len(data) else _SPACED.sub(b"", data)
-        return data if chunk.choices else ()
+            rest = said.replace(_NULL_USAGE, b"")
+            return rest if len(rest) < len(said) else _SPACED.sub(b"", said)
+        return said if chunk.choices else ()
+
+    def compose(self, said: object, chunk: Chunk) -> bytes | Sequence[Event]:
+        """The chunk in OpenAI's words; a usage only if it was asked for."""
+        del said
+        if chunk.usage is msgspec.UNSET and not chunk.choices:
+            return ()
+        if not self._usage:
+            if not chunk.choices:
+                return ()
+            return self._composer.said(chunk.choices, msgspec.UNSET)
+        return self._composer.said(chunk.choices, chunk.usage)
 
     def end(self) -> Sequence[Event]:
         """``[DONE]``."""

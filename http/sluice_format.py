@@ -36,9 +36,9 @@ class SluiceClient:
         """How soon to reconnect. A field of the first event's block, so no event of its own."""
         return b"retry: %d\n" % RETRY
 
-    def render(self, data: bytes, chunk: Chunk) -> Sequence[Event]:
-        """The text in ``chunk`` and the usage, if there is any; ``data`` is not needed."""
-        del data
+    def compose(self, said: object, chunk: Chunk) -> Sequence[Event]:
+        """The text in ``chunk`` and the usage, if there is any."""
+        del said
         events: list[Event] = []
         for choice in chunk.choices[:1]:
             if isinstance(choice.delta.content, str) and choice.delta.content:
@@ -48,6 +48,9 @@ class SluiceClient:
         if isinstance(chunk.usage, dict):
             events.append(Event(_encode(chunk.usage), b"usage"))
         return events
+
+    render = compose
+    """No provider speaks this format."""
 
     def end(self) -> Sequence[Event]:
         """``done``, with the provider's reason for the end."""

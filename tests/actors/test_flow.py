@@ -281,7 +281,7 @@ async def test_a_mistake_of_ours_ends_this_stream_with_an_error_instead_of_losin
     async with bench() as at:
 
         class Mistaken(OpenAIClient):
-            def render(self, data: bytes, chunk: Chunk) -> bytes:
+            def render(self, said: bytes, chunk: Chunk) -> bytes:
                 raise NotImplementedError
 
         at.flow._render = Mistaken(usage=False).render

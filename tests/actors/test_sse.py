@@ -270,6 +270,24 @@ def test_the_data_of_events_is_the_same_whichever_way_it_is_asked_for(
     assert whole.last_id == only_data.last_id
 
 
+@given(streams, st.integers(1, 40))
+def test_names_and_data_are_the_same_whichever_way_they_are_asked_for(
+    text: bytes, size: int
+) -> None:
+    whole, named = SseDecoder(), SseDecoder()
+    for at in range(0, len(text), size):
+        piece = text[at : at + size]
+        said = [(event.event, event.data) for event in whole.feed(piece)]
+        assert said == [(event.event, event.data) for event in named.feed_named(piece)]
+    assert whole.comments == named.comments
+
+
+def test_whole_named_events_are_cut_out_at_once() -> None:
+    text = b"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n"
+    said = SseDecoder().feed_named(text)
+    assert said == [SseEvent(b"1", b"a"), SseEvent(b"2", b"b")]
+
+
 def test_an_event_of_the_type_error_is_told_as_one_whatever_it_says() -> None:
     said = SseDecoder().feed_data(b"data: a\n\nevent: error\ndata: {}\n\ndata: b\n\n")
     assert said == [b"a", ERROR, b"b"]

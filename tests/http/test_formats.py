@@ -7,6 +7,7 @@ import pytest
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats import Chunk, ClientFormat, Event
+from sluice.actors.sse import SseEvent
 from sluice.http.openai_format import OpenAIClient
 from sluice.http.sluice_format import SluiceClient
 
@@ -31,6 +32,7 @@ USAGE = b'{"id":"c","choices":[],"usage":{"prompt_tokens":1,\n "completion_token
 
 def render(client: ClientFormat, data: bytes) -> list[Event]:
     made = client.render(data, CHUNK.decode(data))
+    assert not isinstance(made, SseEvent)
     return [Event(made)] if isinstance(made, bytes) else list(made)
 
 
