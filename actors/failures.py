@@ -6,7 +6,7 @@ understood. The edge turns it into a status, a body or a frame in the client's f
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 ErrorType = Literal[
     "timeout_error",
@@ -19,11 +19,28 @@ ErrorType = Literal[
 Stage = Literal["validation", "admission", "cache_lookup", "provider_call", "streaming"]
 
 
+class Told(NamedTuple):
+    """A provider's own words about what it refused."""
+
+    message: str | None
+    """None: what it says is not understood, and only passed on."""
+    param: str | None = None
+    """Which field of the request it is about; only OpenAI's format says so."""
+    kind: str | None = None
+    """The provider's word for the kind of error."""
+    reason: str | None = None
+    """``context_length_exceeded`` or ``content_policy``, where it is one of these."""
+    body: bytes | None = None
+    """The whole of what it wrote."""
+    format: str | None = None
+    """In which format."""
+
+
 class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of meaning is in `error_type`
     """A request that failed, in terms a client may be told.
 
-    ``message`` is ours, never a provider's text, except where ``provider_body`` says that the
-    client's own mistake was found by the provider. ``code`` is a stable word for programs.
+    ``message`` is ours, never a provider's text. Where the client's own mistake was found by the
+    provider, its words are in ``told``. ``code`` is a stable word for programs.
     ``retry_after`` is in seconds.
     """
 
@@ -37,7 +54,7 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
         code: str,
         param: str | None = None,
         retry_after: float | None = None,
-        provider_body: bytes | None = None,
+        told: Told | None = None,
     ) -> None:
         super().__init__(message)
         self.error_type: ErrorType = error_type
@@ -47,7 +64,17 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
         self.code = code
         self.param = param
         self.retry_after = retry_after
-        self.provider_body = provider_body
+        self.told = told
+
+    @property
+    def words(self) -> str:
+        """What a client is told: the provider's words where they are meant for it, else ours."""
+        return (self.told is not None and self.told.message) or self.message
+
+    def body_in(self, format_name: str) -> bytes | None:
+        """The provider's error body, if it is in the format that a client speaks."""
+        told = self.told
+        return told.body if told is not None and told.format == format_name else None
 
     def __repr__(self) -> str:
         return f"Failure({self.error_type}, {self.stage}, {self.code}: {self.message})"

@@ -11,6 +11,8 @@ import msgspec
 
 from .failures import Failure
 from .formats import ABSENT, Chunk
+from .provider_errors import told_in
+from .upstream_failures import in_band
 
 
 class WholeAnswer(msgspec.Struct):
@@ -67,7 +69,7 @@ class OpenAIProvider:
             _check_end(said, error)
             return None
         if chunk.error is not None:
-            raise _told_in_band()
+            raise _error_in(said)
         if chunk.choices is ABSENT:
             raise malformed("chunk", "streaming")
         return chunk
@@ -83,7 +85,7 @@ class OpenAIProvider:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self.read(said)  # an end marker with blanks, an error told in-band, or garbage
         if skimmed.error is not None:
-            raise _told_in_band()
+            raise _error_in(said)
         if skimmed.usage is msgspec.UNSET:
             return _PLAIN
         return _NULL_USAGE if skimmed.usage is None else self.read(said)
@@ -113,14 +115,8 @@ def _check_end(data: bytes, error: Exception) -> None:
         raise malformed("chunk", "streaming") from error
 
 
-def _told_in_band() -> Failure:
-    return Failure(
-        "provider_error",
-        "streaming",
-        "The provider reported an error while it was answering.",
-        status=502,
-        code="provider_error_in_stream",
-    )
+def _error_in(said: bytes) -> Failure:
+    return in_band(told_in(said, "openai"))
 
 
 def malformed(what: str, stage: str) -> Failure:

@@ -189,7 +189,8 @@ async def _check_head(call: Call, provider: ProviderClient, *, streamed: bool) -
         body = b""
         with trio.move_on_after(ERROR_PATIENCE):
             body = await call.read_error_body()
-        raise refused(call.status, call.retry_after, provider.without_secrets(body))
+        body = provider.without_secrets(body)
+        raise refused(call.status, call.retry_after, body, provider.format.name)
     wanted = "text/event-stream" if streamed else "application/json"
     if call.content_type != wanted:
         raise wrong_content_type()

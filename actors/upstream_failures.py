@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from .failures import Failure, Stage, UpstreamFault
+from .failures import Failure, Stage, Told, UpstreamFault
+from .provider_errors import CONTENT_POLICY, CONTEXT_LENGTH, told_in
 
 _SLOW: Final = {
     "connect": "The provider could not be reached in time.",
@@ -31,6 +32,25 @@ _BROKEN: Final = {
 }
 
 _CLIENT_CAN_MEND: Final = frozenset({400, 404, 409, 413, 415, 422})
+
+
+_BUSY: Final = {
+    429: (429, "provider_rate_limited", "The provider takes no more requests for now."),
+    503: (503, "provider_unavailable", "The provider is not available."),
+    529: (503, "provider_overloaded", "The provider is overloaded."),
+}
+"""What passes by itself. 529 is Anthropic's, and known to nobody else: clients are told 503."""
+
+_REASONS: Final = {
+    None: ("provider_refused_request", "The provider refused the request."),
+    CONTEXT_LENGTH: (CONTEXT_LENGTH, "The prompt is longer than the model takes."),
+    CONTENT_POLICY: (CONTENT_POLICY, "The provider's policy does not allow the request."),
+}
+
+_IN_BAND: Final = (
+    "provider_error_in_stream",
+    "The provider reported an error while it was answering.",
+)
 
 
 class _ErrorBody(msgspec.Struct):
@@ -118,50 +138,68 @@ def stopped() -> Failure:
     )
 
 
-def refused(status: int, retry_after: float | None, body: bytes) -> Failure:
+def refused(
+    status: int, retry_after: float | None, body: bytes, provider_format: str = "openai"
+) -> Failure:
     """The provider answered with an error, or with a status that is no answer at all.
 
     Args:
         status: the provider's.
         retry_after: seconds, if it said so.
         body: its error body, as far as it was read; passed on only where the client can mend it.
+        provider_format: in which it is.
     """
-    if status == 429:
-        return Failure(
-            "provider_error",
-            "provider_call",
-            "The provider takes no more requests for now.",
-            status=429,
-            code="provider_rate_limited",
-            retry_after=1.0 if retry_after is None else retry_after,
-        )
     if status in _CLIENT_CAN_MEND:
-        return Failure(
-            "provider_error",
-            "provider_call",
-            "The provider refused the request.",
-            status=status,
-            code="provider_refused_request",
-            provider_body=body if _is_error_body(body) else None,
-        )
-    if status == 503:
-        return Failure(
-            "provider_error",
-            "provider_call",
-            "The provider is not available.",
-            status=503,
-            code="provider_unavailable",
-            retry_after=1.0 if retry_after is None else retry_after,
-        )
-    credentials = status in {401, 403}
+        return _clients_mistake(status, retry_after, body, provider_format)
+    if status in _BUSY:
+        status, code, message = _BUSY[status]
+        retry_after = 1.0 if retry_after is None else retry_after
+    elif status in {401, 403}:
+        status, code, message = 502, "provider_credentials", "The provider refused our credentials."
+    else:
+        message = f"The provider answered with status {status}."
+        status, code = 502, "provider_status"
     return Failure(
         "provider_error",
         "provider_call",
-        "The provider refused our credentials."
-        if credentials
-        else f"The provider answered with status {status}.",
-        status=502,
-        code="provider_credentials" if credentials else "provider_status",
+        message,
+        status=status,
+        code=code,
+        retry_after=retry_after,
+    )
+
+
+def _clients_mistake(
+    status: int, retry_after: float | None, body: bytes, provider_format: str
+) -> Failure:
+    told = told_in(body, provider_format)
+    if told is None:
+        passed_on = body if _is_error_body(body) else None
+        told = Told(None, body=passed_on, format=provider_format)
+    code, message = _REASONS[told.reason]
+    return Failure(
+        "provider_error",
+        "provider_call",
+        message,
+        status=status,
+        code=code,
+        param=told.param,
+        retry_after=retry_after,
+        told=told,
+    )
+
+
+def in_band(told: Told | None = None) -> Failure:
+    """The provider told an error in the middle of its answer."""
+    reason = told.reason if told is not None else None
+    code, message = _REASONS[reason] if reason is not None else _IN_BAND
+    return Failure(
+        "provider_error",
+        "streaming",
+        message,
+        status=502 if reason is None else 400,
+        code=code,
+        told=told if reason is not None else None,
     )
 
 

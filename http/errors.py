@@ -23,24 +23,11 @@ _OPENAI_TYPES: Final = {
 }
 
 
-class _ProviderError(msgspec.Struct):
-    message: str
-    param: str | None = None
-    code: str | int | None = None
-
-
-class _ProviderBody(msgspec.Struct):
-    error: _ProviderError
-
-
-_provider_body: Final = msgspec.json.Decoder(_ProviderBody)
-
-
 def openai_error(failure: Failure) -> dict[str, Any]:
     """``failure`` as OpenAI's API would tell it."""
     return {
         "error": {
-            "message": failure.message,
+            "message": failure.words,
             "type": openai_type(failure.status),
             "param": failure.param,
             "code": failure.code,
@@ -58,11 +45,10 @@ def openai_type(status: int) -> str:
 def openai_body(failure: Failure) -> bytes:
     """The body of an answer that failed, as OpenAI would send it.
 
-    A provider's own words about the client's mistake go out as they are.
+    What a provider of this format wrote about the client's mistake goes out as it is.
     """
-    if failure.provider_body is not None:
-        return failure.provider_body
-    return _encode(openai_error(failure))
+    body = failure.body_in("openai")
+    return _encode(openai_error(failure)) if body is None else body
 
 
 def openai_frame(failure: Failure) -> bytes:
@@ -72,13 +58,12 @@ def openai_frame(failure: Failure) -> bytes:
 
 def sluice_error(failure: Failure) -> dict[str, Any]:
     """``failure`` in our own style. What a provider found wrong is told in its words."""
-    told = _told_by_provider(failure)
     error: dict[str, Any] = {
-        "message": told.message if told is not None else failure.message,
+        "message": failure.words,
         "type": failure.error_type,
         "stage": failure.stage,
         "code": failure.code,
-        "param": told.param if told is not None else failure.param,
+        "param": failure.param,
     }
     if failure.retry_after is not None:
         error["retry_after"] = retry_after(failure.retry_after)
@@ -93,12 +78,3 @@ def sluice_body(failure: Failure) -> bytes:
 def retry_after(seconds: float) -> int:
     """``seconds`` as ``Retry-After`` has them: whole, and at least one (RFC 9110, 10.2.3)."""
     return max(1, math.ceil(seconds))
-
-
-def _told_by_provider(failure: Failure) -> _ProviderError | None:
-    if failure.provider_body is None:
-        return None
-    try:
-        return _provider_body.decode(failure.provider_body).error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None

@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.actors.failures import Failure
+from sluice.actors.failures import Failure, Told
 from sluice.actors.formats import Chunk, ClientFormat, Event
 from sluice.actors.sse import SseEvent
+from sluice.actors.upstream_failures import refused
 from sluice.http.openai_format import OpenAIClient
 from sluice.http.sluice_format import SluiceClient
 
@@ -22,7 +23,13 @@ TOLD = Failure(
     "The provider refused.",
     status=400,
     code="refused",
-    provider_body=b'{"error":{"message":"Too long.","param":"messages","code":"context"}}',
+    param="messages",
+    told=Told(
+        "Too long.",
+        "messages",
+        body=b'{"error":{"message":"Too long.","param":"messages","code":"context"}}',
+        format="openai",
+    ),
 )
 TEXT = b'{"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}'
 TEXT_NULL = TEXT[:-1] + b',"usage":null}'
@@ -105,7 +112,7 @@ def test_openai_errors_are_those_of_its_api() -> None:
 
 
 def test_what_a_provider_found_wrong_reaches_an_openai_client_in_its_words() -> None:
-    assert OpenAIClient(usage=False).failure_body(TOLD) == TOLD.provider_body
+    assert OpenAIClient(usage=False).failure_body(TOLD) == TOLD.body_in("openai")
 
 
 # -- ours --------------------------------------------------------------------------------------
@@ -175,7 +182,19 @@ def test_what_a_provider_found_wrong_is_told_in_our_shape_and_its_words() -> Non
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"error":"x"}', b"\xff", b"[" * 10_000])
 def test_a_provider_whose_error_cannot_be_read_is_told_of_in_our_words(body: bytes) -> None:
-    failure = Failure(
-        "provider_error", "provider_call", "Ours.", status=400, code="c", provider_body=body
-    )
-    assert decoded(SluiceClient().failure_body(failure))["error"]["message"] == "Ours."
+    failure = refused(400, None, body)
+    assert decoded(SluiceClient().failure_body(failure))["error"]["message"] == failure.message
+
+
+def test_another_formats_refusal_is_told_in_the_clients_shape_and_the_providers_words() -> None:
+    error = b'{"type":"invalid_request_error","message":"prompt is too long"}'
+    body = b'{"type":"error","error":%b}' % error
+    said = OpenAIClient(usage=False).failure_body(refused(400, None, body, "anthropic"))
+    assert decoded(said) == {
+        "error": {
+            "message": "prompt is too long",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "context_length_exceeded",
+        }
+    }
