@@ -63,7 +63,7 @@ class OpenAIProvider:
         if said == _DONE:
             return None
         try:
-            _check_utf8(said)
+            check_utf8(said)
             chunk = _chunk.decode(said)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             _check_end(said, error)
@@ -80,7 +80,7 @@ class OpenAIProvider:
             return None
         try:
             if not said.isascii():
-                _check_utf8(said)
+                check_utf8(said)
             skimmed = _skimmed.decode(said)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self.read(said)  # an end marker with blanks, an error told in-band, or garbage
@@ -103,7 +103,7 @@ class OpenAIProvider:
         return self.check_whole(body)
 
 
-def _check_utf8(data: bytes) -> None:
+def check_utf8(data: bytes) -> None:
     """Refuse what is no UTF-8: the decoder does not look into the fields that it skips."""
     if not data.isascii():
         data.decode()

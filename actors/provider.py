@@ -20,6 +20,8 @@ import trio
 
 from sluice.engine import ActorStopped, MailboxFull, Ref
 
+from .anthropic import AnthropicProvider
+from .cohere import CohereProvider
 from .failures import UpstreamFault
 from .formats import ProviderFormat
 from .openai import OpenAIProvider
@@ -39,7 +41,20 @@ from .upstream.fields import media_type, retry_after
 
 __all__ = ["Call", "ClientStatistics", "Provider", "ProviderClient", "ProviderStatistics", "Shelf"]
 
-_FORMATS: Final = {"openai": OpenAIProvider()}
+_FORMATS: Final[dict[str, ProviderFormat]] = {
+    each.name: each for each in (OpenAIProvider(), AnthropicProvider(), CohereProvider())
+}
+
+_ROUTES: Final = {
+    "openai": "/chat/completions",
+    "anthropic": "/v1/messages",
+    "cohere": "/v2/chat",
+}
+"""Where completions are, below ``base_url``: each is given as its official SDK takes it, so
+OpenAI's ends in ``/v1``, and the others' do not."""
+
+ANTHROPIC_VERSION: Final = "2023-06-01"
+"""Of the API: the only one there is, and required."""
 
 ERROR_BODY_LIMIT: Final = 64 * 1024
 """Bytes read of an answer that is an error."""
@@ -117,7 +132,7 @@ class ProviderClient:
         self._transport = Http1Transport(
             _Pool(shelf), context=lambda: client_context(settings.ca_file)
         )
-        url = _completions(settings.base_url)
+        url = _completions(settings.base_url, settings.format)
         self._origin = origin_of(url)
         self._streamed = request_head("POST", url, _headers(settings, "text/event-stream"))
         self._whole = request_head("POST", url, _headers(settings, "application/json"))
@@ -207,14 +222,14 @@ def drain(connection: UpstreamConnection) -> None:
         return
 
 
-def _completions(base_url: str) -> httpx2.URL:
+def _completions(base_url: str, provider_format: str) -> httpx2.URL:
     """The route of chat completions below ``base_url``; a query there stays."""
     try:
         url = httpx2.URL(base_url)
         origin_of(url)
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
         raise ValueError(f"{base_url!r} is no URL that can be called: {error}") from error
-    return url.copy_with(path=url.path.rstrip("/") + "/chat/completions")
+    return url.copy_with(path=url.path.rstrip("/") + _ROUTES[provider_format])
 
 
 def _headers(settings: ProviderSettings, accept: str) -> httpx2.Headers:
@@ -225,8 +240,14 @@ def _headers(settings: ProviderSettings, accept: str) -> httpx2.Headers:
         "Accept": accept,
         "User-Agent": f"sluice/{_version()}",
     }
+    if settings.format == "anthropic":
+        headers["anthropic-version"] = ANTHROPIC_VERSION
     if settings.api_key is not None:
-        headers["Authorization"] = f"Bearer {_key(settings.api_key.value)}"
+        key = _key(settings.api_key.value)
+        if settings.format == "anthropic":
+            headers["x-api-key"] = key
+        else:
+            headers["Authorization"] = f"Bearer {key}"
     return httpx2.Headers(headers)
 
 

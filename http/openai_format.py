@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Sequence
 from secrets import token_hex
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -21,6 +21,7 @@ from sluice.actors.formats import Choice, Chunk, Delta, Event
 from .errors import openai_body, openai_frame
 
 _encode: Final = msgspec.json.Encoder().encode
+_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _END: Final = (Event(b"[DONE]"),)
 _NULL_USAGE: Final = b',"usage":null'
 """As it follows another field. Within a string its quotes would be escaped, so it is no text."""
@@ -36,34 +37,39 @@ class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None
 
 
-class _Chunk(msgspec.Struct, gc=False):
-    """A chunk as OpenAI writes it."""
-
-    id: str
-    object: str
-    created: int
-    model: str
-    choices: list[_Choice]
-    usage: Any = msgspec.UNSET
-
-
 class _Composer:
     """Writes chunks that no provider has written. All of a stream have the same head."""
 
     def __init__(self, model: str) -> None:
         self._model = model
-        self._id = ""
-        self._created = 0
+        self._head = b""
 
-    def said(self, choices: Sequence[Choice], usage: Any) -> bytes:
-        """A chunk's JSON."""
-        if not self._id:
-            self._id = "chatcmpl-" + token_hex(12)
-            self._created = int(time.time())
+    def said(self, choices: Sequence[Choice]) -> bytes:
+        """A chunk's JSON, of pieces of answers."""
         written = [_Choice(each.index, each.delta, each.finish_reason) for each in choices]
-        return _encode(
-            _Chunk(self._id, "chat.completion.chunk", self._created, self._model, written, usage)
-        )
+        return b'%b,"choices":%b}' % (self._head or self._begun(), _encode(written))
+
+    def used(self, usage: object) -> bytes:
+        """A chunk's JSON, of a usage alone."""
+        head = self._head or self._begun()
+        return b'%b,"choices":[],"usage":%b}' % (head, _encode(usage))
+
+    def whole(self, body: bytes) -> bytes:
+        """``body``, complete."""
+        fields = _fields.decode(body)
+        fields.setdefault("model", msgspec.Raw(_encode(self._model)))
+        fields["created"] = msgspec.Raw(b"%d" % time.time())
+        return _encode(fields)
+
+    def _begun(self) -> bytes:
+        head = {
+            "id": "chatcmpl-" + token_hex(12),
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": self._model,
+        }
+        self._head = _encode(head)[:-1]
+        return self._head
 
 
 class OpenAIClient:
@@ -96,15 +102,15 @@ class OpenAIClient:
         return said if chunk.choices else ()
 
     def compose(self, said: object, chunk: Chunk) -> bytes | Sequence[Event]:
-        """The chunk in OpenAI's words; a usage only if it was asked for."""
+        """The chunk in OpenAI's words; a usage in an event of its own, if it was asked for."""
         del said
-        if chunk.usage is msgspec.UNSET and not chunk.choices:
-            return ()
-        if not self._usage:
-            if not chunk.choices:
-                return ()
-            return self._composer.said(chunk.choices, msgspec.UNSET)
-        return self._composer.said(chunk.choices, chunk.usage)
+        asked_for = self._usage and isinstance(chunk.usage, dict)
+        if chunk.choices:
+            made = self._composer.said(chunk.choices)
+            if not asked_for:
+                return made
+            return Event(made), Event(self._composer.used(chunk.usage))
+        return self._composer.used(chunk.usage) if asked_for else ()
 
     def end(self) -> Sequence[Event]:
         """``[DONE]``."""
@@ -115,8 +121,8 @@ class OpenAIClient:
         return Event(openai_frame(failure))
 
     def whole(self, body: bytes) -> bytes:
-        """The provider's answer, unchanged."""
-        return body
+        """A translated answer, with what only the client's side knows: its model, and when."""
+        return self._composer.whole(body)
 
     def failure_body(self, failure: Failure) -> bytes:
         """``{"error": ...}``."""
