@@ -86,10 +86,13 @@ class Event(NamedTuple):
 class Asked(Protocol):
     """What a client asked for, checked: made into a body for whoever is called."""
 
-    def body_for(self, provider_format: str, upstream_model: str | None) -> bytes:
+    def body_for(
+        self, provider_format: str, upstream_model: str | None, *, max_tokens: int
+    ) -> bytes:
         """The request to a provider that speaks ``provider_format``, complete.
 
         ``upstream_model`` is what the provider calls the model; None: what the client did.
+        ``max_tokens`` bounds the answer where the format needs a bound and the client says none.
         Raises a 400 `Failure` that names what cannot be said in that format.
         """
 

@@ -46,7 +46,7 @@ def report_of(stream: Stream, ending: Ending, now: float) -> RequestReport:
     turned_away = (
         isinstance(ending, Failure)
         and ending.error_type in _TURNED_AWAY
-        and ending.stage == "admission"
+        and ending.stage in {"admission", "validation"}
     )
     first_chunk_at = None if flow is None else flow.first_chunk_at
     chunks = 0 if flow is None else flow.chunks

@@ -46,12 +46,12 @@ _FORMATS: Final[dict[str, ProviderFormat]] = {
 }
 
 _ROUTES: Final = {
-    "openai": "/chat/completions",
-    "anthropic": "/v1/messages",
-    "cohere": "/v2/chat",
+    "openai": ("", "/chat/completions"),
+    "anthropic": ("/v1", "/messages"),
+    "cohere": ("/v2", "/chat"),
 }
-"""Where completions are, below ``base_url``: each is given as its official SDK takes it, so
-OpenAI's ends in ``/v1``, and the others' do not."""
+"""Where completions are, below ``base_url``: the version, which may stand there already, and the
+rest. OpenAI's SDK takes an address with ``/v1`` in it; the others' take one without."""
 
 ANTHROPIC_VERSION: Final = "2023-06-01"
 """Of the API: the only one there is, and required."""
@@ -229,7 +229,9 @@ def _completions(base_url: str, provider_format: str) -> httpx2.URL:
         origin_of(url)
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
         raise ValueError(f"{base_url!r} is no URL that can be called: {error}") from error
-    return url.copy_with(path=url.path.rstrip("/") + _ROUTES[provider_format])
+    version, rest = _ROUTES[provider_format]
+    path = url.path.rstrip("/").removesuffix(version)
+    return url.copy_with(path=path + version + rest)
 
 
 def _headers(settings: ProviderSettings, accept: str) -> httpx2.Headers:

@@ -139,11 +139,12 @@ def _no_capacity(status: int, code: str, message: str, retry_after: float) -> Fa
 async def _attempt(stream: Stream) -> None:
     """One provider's answer, from the call to the end. Its outcome is told on every path."""
     provider = stream.services.providers[stream.model.provider]
+    body = _body_for(stream, provider)
     call: Call | None = None
     outcome: Outcome | None = None
     well = False
     try:
-        call = await _call(stream, provider)
+        call = await _call(stream, provider, body)
         format_ = provider.format
         await (_relay if stream.job.streamed else _answer)(stream, call, format_)
         well, outcome = True, "success"
@@ -162,10 +163,17 @@ async def _attempt(stream: Stream) -> None:
             provider.done(call, well=well)
 
 
-async def _call(stream: Stream, provider: ProviderClient) -> Call:
+def _body_for(stream: Stream, provider: ProviderClient) -> bytes:
+    """The request in the provider's format. What cannot be said there is no attempt of its."""
+    model = stream.model
+    return stream.job.asked.body_for(
+        provider.format.name, model.upstream_model, max_tokens=model.max_tokens
+    )
+
+
+async def _call(stream: Stream, provider: ProviderClient, body: bytes) -> Call:
     """The head of the provider's answer, its status good. Until then the client has company."""
     job, model = stream.job, stream.model
-    body = job.asked.body_for(provider.format.name, model.upstream_model)
     stream.called(trio.current_time())
     try:
         call = await provider.call(

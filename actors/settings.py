@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+MAX_TOKENS: Final = 4096
+"""What `ModelSettings.max_tokens` is by default: the least that a current model can write."""
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -59,6 +64,9 @@ class ModelSettings(msgspec.Struct, frozen=True):
     upstream_model: str | None = None
     """What the provider calls it; None: what the client called it."""
     timeouts: Timeouts = Timeouts()
+    max_tokens: int = MAX_TOKENS
+    """Of an answer whose length the client does not bound, where the provider's format needs a
+    bound (Anthropic's)."""
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True):

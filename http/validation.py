@@ -11,6 +11,9 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from sluice.actors.requests import translated
+from sluice.actors.settings import MAX_TOKENS
+
 from .json_body import check_depth, check_text, decode, invalid
 
 Raw = msgspec.Raw
@@ -208,9 +211,18 @@ class AskedInOpenAI(msgspec.Struct, frozen=True):
     fields: Fields
     streamed: bool
 
-    def body_for(self, provider_format: str, upstream_model: str | None) -> bytes:
-        """What the client said, the model and the usage apart."""
-        del provider_format  # every provider speaks OpenAI's
+    def body_for(
+        self, provider_format: str, upstream_model: str | None, *, max_tokens: int = MAX_TOKENS
+    ) -> bytes:
+        """What the client said, the model and the usage apart; translated where it has to be."""
+        if provider_format != "openai":
+            return translated(
+                self.fields,
+                provider_format,
+                upstream_model,
+                streamed=self.streamed,
+                max_tokens=max_tokens,
+            )
         return for_provider(self.fields, upstream_model, stream=self.streamed)
 
 

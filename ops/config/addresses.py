@@ -97,6 +97,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_ROUTES: Final = ("/chat/completions", "/messages", "/v2/chat")
+"""Of the three formats; the client of a provider appends them."""
+
+
 def base_url() -> Rule:
     """A provider's, without the route: ``https://api.openai.com/v1``."""
 
@@ -104,7 +108,7 @@ def base_url() -> Rule:
         parts = _split(value, {"http", "https"})
         if parts.query or parts.fragment:
             raise Refused(f"{shown(value)} has a query or a fragment")
-        if parts.path.rstrip("/").endswith("/chat/completions"):
+        if parts.path.rstrip("/").endswith(_ROUTES):
             raise Refused(f"{shown(value)} names a route, which we append ourselves")
         return parts.geturl().rstrip("/")
 

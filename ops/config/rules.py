@@ -141,14 +141,11 @@ def text(what: str) -> Rule:
     return Rule(what, lambda value, _: text_of(value))
 
 
-def choice(*words: str, not_yet: Mapping[str, str] | None = None) -> Rule:
-    """One of ``words``; ``not_yet`` are words with the reason for which they do not work."""
-    later = not_yet or {}
+def choice(*words: str) -> Rule:
+    """One of ``words``."""
 
     def read(value: object, _: Context) -> str:
         word = text_of(value)
-        if word in later:
-            raise Refused(f"{shown(value)} {later[word]}")
         if word not in words:
             raise Refused(f"{shown(value)} is not one of them")
         return word

@@ -86,14 +86,6 @@ def _name(what: str, pattern_allowed: str, extra: str) -> Rule:
     return Rule(pattern_allowed, read)
 
 
-_FORMAT: Final = choice(
-    "openai",
-    not_yet={
-        "anthropic": "is not spoken by this version",
-        "cohere": "is not spoken by this version",
-    },
-)
-
 _TIMEOUTS: Final = Table(
     {
         "connect": seconds(),
@@ -133,7 +125,7 @@ _SERVER: Final = Table(
 
 _PROVIDER: Final = Table(
     {
-        "format": _FORMAT,
+        "format": choice("openai", "anthropic", "cohere"),
         "base_url": base_url(),
         "api_key": secret(),
         "ca_file": certificates("the path of a PEM file with certificates"),
@@ -147,6 +139,7 @@ _MODEL: Final = Table(
     {
         "provider": text("the name of one of [providers]"),
         "upstream_model": text("what the provider calls the model"),
+        "max_tokens": whole(1, 10_000_000, "tokens"),
         "fallback": items(text("the name of one of [models]")),
         "prefill": flag(),
         "timeouts": _TIMEOUTS,

@@ -179,7 +179,8 @@ class World:
     @property
     def upstream_body(self) -> bytes:
         """What the provider would get."""
-        return self.job.asked.body_for("openai", self.job.model.upstream_model)
+        model = self.job.model
+        return self.job.asked.body_for("openai", model.upstream_model, max_tokens=model.max_tokens)
 
     @property
     def upstream(self) -> Any:

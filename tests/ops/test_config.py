@@ -262,10 +262,18 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
             ),
         ),
         (
-            "[providers.x]\nbase_url = 'http://h'\nformat = 'anthropic'",
+            "[providers.x]\nbase_url = 'http://h'\nformat = 'gemini'",
             (
-                'sluice.toml:3: providers.x.format: "anthropic" is not spoken by this version; '
-                'allowed: "openai"'
+                'sluice.toml:3: providers.x.format: "gemini" is not one of them; '
+                'allowed: "openai" or "anthropic" or "cohere"'
+            ),
+        ),
+        (
+            "[providers.x]\nbase_url = 'https://h/v1/messages'",
+            (
+                'sluice.toml:2: providers.x.base_url: "https://h/v1/messages" names a route, which'
+                ' we append ourselves; allowed: "http://" or "https://", a host, and the path up to'
+                ' "/v1" or the like'
             ),
         ),
         (

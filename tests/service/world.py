@@ -310,13 +310,15 @@ async def open_world(
     options: Options | None = None,
     provider_tls: Certificate | None = None,
     client_tls: Certificate | None = None,
+    provider_format: str = "openai",
     **timeouts: float,
 ) -> AsyncIterator[World]:
     """Sluice in this process; see the module's first lines.
 
     Its models: ``sim-*``, the simulator's; ``raw``, a provider that the test writes itself;
     ``nobody``, where nobody listens; ``deaf``, which accepts no connection. ``provider_tls``:
-    the simulator speaks TLS; ``client_tls``: the service does. Other words are `Timeouts`.
+    the simulator speaks TLS; ``client_tls``: the service does; ``provider_format``: what is spoken
+    with the simulator. Other words are `Timeouts`.
     """
     with trio.fail_after(PATIENCE), capture_logs() as logged, nobody() as gone, deaf() as unheard:
         async with (
@@ -338,7 +340,7 @@ async def open_world(
                 server=_server(drain, edge or EdgeLimits(), client_tls),
                 connections=ConnectionSettings(limit=limit),
                 timeouts=Timeouts(**timeouts),
-                providers=_providers(urls, provider_tls),
+                providers=_providers(urls, provider_tls, provider_format),
                 models=_models(Timeouts(**timeouts)),
             )
             listening = bind([config.server.bind], 4096)
@@ -369,12 +371,23 @@ def _server(drain: float, limits: EdgeLimits, tls: Certificate | None) -> Server
     )
 
 
-def _providers(urls: dict[str, str], tls: Certificate | None) -> dict[str, ProviderSettings]:
+def _providers(
+    urls: dict[str, str], tls: Certificate | None, provider_format: str
+) -> dict[str, ProviderSettings]:
     authority = None if tls is None else tls.authority
-    return {
+    made = {
         name: ProviderSettings(name, url, api_key=Secret(KEY), ca_file=authority)
         for name, url in urls.items()
     }
+    if provider_format != "openai":
+        made["simulator"] = ProviderSettings(
+            "simulator",
+            urls["simulator"].removesuffix("/v1"),
+            provider_format,
+            api_key=Secret(KEY),
+            ca_file=authority,
+        )
+    return made
 
 
 def _models(timeouts: Timeouts) -> dict[str, ModelSettings]:

@@ -1,0 +1,174 @@
+"""A request in OpenAI's words, said in Cohere's: ``POST /v2/chat``. Pure.
+
+Source: the official SDK's ``V2Client.chat`` and its types. What needs a decision:
+
+* One tool that must be called is ``REQUIRED``, if there is no other.
+* A schema is the ``json_schema`` of a ``json_object``.
+* ``reasoning_effort`` is a ``token_budget`` to think (`BUDGETS`), ``none`` is no thinking.
+* Reasoning of earlier turns is the plan where it led to tool calls, else a thinking block.
+* ``logprobs`` are refused: Cohere tells them in groups of tokens that OpenAI has no place for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from .asked import BUDGETS, Function, Message, Part, Question, text_of, url_of
+
+_encode: Final = msgspec.json.Encoder().encode
+_SAME: Final = {
+    "temperature": "temperature",
+    "top_p": "p",
+    "top_k": "k",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "seed": "seed",
+}
+"""What goes as it is, with its name there."""
+
+Block = dict[str, Any]
+
+
+def cohere_request(
+    fields: Mapping[str, msgspec.Raw], model: str | None, *, streamed: bool
+) -> bytes:
+    """The body. Raises a 400 `Failure` that names what cannot be said.
+
+    ``model`` is what the provider calls it (None: what the client did).
+    """
+    question = Question(fields, "cohere")
+    asked_model = question.take("model")
+    body: dict[str, Any] = {"model": model if model is not None else asked_model}
+    messages = enumerate(question.messages())
+    body["messages"] = [_message(message, at, question) for at, message in messages]
+    _say_tools(body, question)
+    _say_options(body, question)
+    question.close()
+    body["stream"] = streamed
+    return _encode(body)
+
+
+def _say_options(body: dict[str, Any], question: Question) -> None:
+    for name, theirs in _SAME.items():
+        value = question.take(name)
+        if value is not None:
+            body[theirs] = value
+    length = question.max_tokens()
+    if length is not None:
+        body["max_tokens"] = length
+    stop = question.stop()
+    if stop:
+        body["stop_sequences"] = stop
+    _say_effort(body, question)
+    wanted = question.take("response_format")
+    if wanted is not None and wanted.type != "text":
+        body["response_format"] = {"type": "json_object"}
+        if wanted.type == "json_schema":
+            if wanted.json_schema is None or wanted.json_schema.schema is None:
+                raise question.refused("response_format", "it needs a schema")
+            body["response_format"]["json_schema"] = wanted.json_schema.schema
+        elif wanted.type != "json_object":
+            raise question.refused("response_format")
+
+
+def _say_effort(body: dict[str, Any], question: Question) -> None:
+    effort = question.take("reasoning_effort")
+    if effort == "none":
+        body["thinking"] = {"type": "disabled"}
+    elif effort is not None:
+        if effort not in BUDGETS:
+            raise question.refused("reasoning_effort")
+        body["thinking"] = {"type": "enabled", "token_budget": BUDGETS[effort]}
+
+
+def _say_tools(body: dict[str, Any], question: Question) -> None:
+    functions = question.functions()
+    if functions:
+        body["tools"] = [_tool(function) for function in functions]
+        strict = {function.strict is True for function in functions}
+        if len(strict) > 1:
+            raise question.refused("tools", "either all functions are strict or none")
+        if strict == {True}:
+            body["strict_tools"] = True
+    choice = question.take("tool_choice")
+    if choice in {"none", "required"} if isinstance(choice, str) else False:
+        body["tool_choice"] = choice.upper()
+    elif choice is not None and choice != "auto":
+        if choice.__class__ is str or choice.function is None:
+            raise question.refused("tool_choice")
+        if [function.name for function in functions] != [choice.function.name]:
+            raise question.refused("tool_choice", "of several tools none can be required")
+        body["tool_choice"] = "REQUIRED"
+
+
+def _tool(function: Function) -> Block:
+    said: Block = {"name": function.name}
+    if function.description is not None:
+        said["description"] = function.description
+    said["parameters"] = function.parameters or {"type": "object", "properties": {}}
+    return {"type": "function", "function": said}
+
+
+def _message(message: Message, at: int, question: Question) -> Block:
+    if message.role == "assistant":
+        return _answered(message, at, question)
+    role = "system" if message.role == "developer" else message.role
+    content = _content(message, at, question, images=role == "user")
+    if role != "tool":
+        return {"role": role, "content": content}
+    if message.tool_call_id is None:
+        raise question.refused(f"messages[{at}].tool_call_id", "it is required")
+    return {"role": role, "tool_call_id": message.tool_call_id, "content": content}
+
+
+def _answered(message: Message, at: int, question: Question) -> Block:
+    said: Block = {"role": "assistant"}
+    calls = []
+    for number, call in enumerate(message.tool_calls or ()):
+        if call.function is None:
+            raise question.refused(f"messages[{at}].tool_calls[{number}].type")
+        function = {"name": call.function.name, "arguments": call.function.arguments}
+        calls.append({"id": call.id, "type": "function", "function": function})
+    if calls:
+        said["tool_calls"] = calls
+    content = None
+    if message.content:
+        content = _content(message, at, question, images=False)
+    if message.reasoning_content and calls:
+        said["tool_plan"] = message.reasoning_content
+    elif message.reasoning_content:
+        texts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        content = [{"type": "thinking", "thinking": message.reasoning_content}, *(texts or ())]
+    if content is not None or not calls:
+        said["content"] = content if content is not None else ""
+    return said
+
+
+def _content(message: Message, at: int, question: Question, *, images: bool) -> str | list[Block]:
+    if message.content is None:
+        raise question.refused(f"messages[{at}].content", "it is required")
+    if isinstance(message.content, str):
+        return message.content
+    blocks = []
+    for number, part in enumerate(message.content):
+        block = _block(part)
+        if block is None or (block["type"] != "text" and not images):
+            raise question.refused(f"messages[{at}].content[{number}].type")
+        blocks.append(block)
+    return blocks
+
+
+def _block(part: Part) -> Block | None:
+    text = text_of(part)
+    if text is not None:
+        return {"type": "text", "text": text}
+    image = url_of(part)
+    if image is None:
+        return None
+    said = {"url": image.url}
+    if image.detail is not None:
+        said["detail"] = image.detail
+    return {"type": "image_url", "image_url": said}
