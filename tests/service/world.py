@@ -57,6 +57,7 @@ _COUNTED: dict[str, list[str]] = {
     "overloaded": _FULL,
     "not_accepting": _FULL,
     "stopping": ["failure", "connection_pool_exhausted streaming"],
+    "untranslatable": ["validation_error validation"],
     # No request to stream: counted nowhere.
     **{code: [] for code in ("not_implemented", "http_version", "unknown_route")},
     "method_not_allowed": [],
