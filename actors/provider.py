@@ -132,7 +132,7 @@ class ProviderClient:
         self._transport = Http1Transport(
             _Pool(shelf), context=lambda: client_context(settings.ca_file)
         )
-        url = _completions(settings.base_url, settings.format)
+        url = completions_url(settings.base_url, settings.format)
         self._origin = origin_of(url)
         self._streamed = request_head("POST", url, _headers(settings, "text/event-stream"))
         self._whole = request_head("POST", url, _headers(settings, "application/json"))
@@ -222,7 +222,7 @@ def drain(connection: UpstreamConnection) -> None:
         return
 
 
-def _completions(base_url: str, provider_format: str) -> httpx2.URL:
+def completions_url(base_url: str, provider_format: str) -> httpx2.URL:
     """The route of chat completions below ``base_url``; a query there stays."""
     try:
         url = httpx2.URL(base_url)

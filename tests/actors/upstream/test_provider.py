@@ -35,6 +35,7 @@ from sluice.actors.provider import (
     ProviderClient,
     ProviderStatistics,
     Shelf,
+    completions_url,
 )
 from sluice.actors.settings import ProviderSettings, Secret, Timeouts
 from sluice.engine import ChildSpec, Message, SupervisorSpec, System, handler, open_system
@@ -93,7 +94,12 @@ async def world(
 # -- what is sent --------------------------------------------------------------------------------
 
 
-async def seen(*, streamed: bool = True, api_key: Secret | None = None) -> bytes:
+async def seen(
+    *,
+    streamed: bool = True,
+    api_key: Secret | None = None,
+    format: str = "openai",  # noqa: A002 -- the setting's name
+) -> bytes:
     """The request as the provider sees it."""
     requests = []
 
@@ -101,7 +107,7 @@ async def seen(*, streamed: bool = True, api_key: Secret | None = None) -> bytes
         requests.append(await read_request(stream))
         await stream.send_all(counted(b""))
 
-    async with world(server, api_key=api_key) as each:
+    async with world(server, api_key=api_key, format=format) as each:
         each.client.done(await each.call(streamed=streamed))
     return requests[0]
 
@@ -125,6 +131,32 @@ async def test_the_provider_sees_our_own_headers_only() -> None:
     assert field(head, b"accept-encoding") == b"identity"
     assert field(head, b"content-type") == b"application/json"
     assert field(head, b"user-agent").startswith(b"sluice/")
+
+
+async def test_anthropic_is_called_at_its_route_with_its_headers() -> None:
+    head, _, _ = (await seen(api_key=Secret("sk-1"), format="anthropic")).partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v1/messages HTTP/1.1\r\n")
+    assert field(head, b"x-api-key") == b"sk-1"
+    assert field(head, b"anthropic-version") == b"2023-06-01"
+    assert field(head, b"authorization") == b""
+
+
+@pytest.mark.parametrize(
+    ("provider_format", "base_url", "url"),
+    [
+        ("openai", "https://h/v1", "https://h/v1/chat/completions"),
+        ("openai", "https://h/", "https://h/chat/completions"),
+        ("anthropic", "https://h", "https://h/v1/messages"),
+        ("anthropic", "https://h/v1/", "https://h/v1/messages"),
+        ("anthropic", "https://h/proxy", "https://h/proxy/v1/messages"),
+        ("cohere", "https://h", "https://h/v2/chat"),
+        ("cohere", "https://h/v2", "https://h/v2/chat"),
+    ],
+)
+def test_a_base_url_may_be_given_with_the_version_or_as_the_official_sdk_takes_it(
+    provider_format: str, base_url: str, url: str
+) -> None:
+    assert str(completions_url(base_url, provider_format)) == url
 
 
 async def test_a_stream_is_asked_for_as_a_stream_and_a_whole_answer_as_json() -> None:
