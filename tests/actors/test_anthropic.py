@@ -25,7 +25,7 @@ BLOCKED = msgspec.json.encode({
 })  # fmt: skip
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 USAGE = {"input_tokens": 10, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 2}
-BEGUN = {
+BEGUN: dict[str, Any] = {
     "id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "content": [],
     "stop_reason": None, "stop_sequence": None, "usage": USAGE | {"output_tokens": 1},
 }  # fmt: skip

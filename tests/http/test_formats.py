@@ -4,9 +4,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from openai.types.chat import ChatCompletionChunk
 
 from sluice.actors.failures import Failure, Told
-from sluice.actors.formats import Chunk, ClientFormat, Event
+from sluice.actors.formats import Choice, Chunk, ClientFormat, Delta, Event
 from sluice.actors.sse import SseEvent
 from sluice.actors.upstream_failures import refused
 from sluice.http.openai_format import OpenAIClient
@@ -94,7 +95,67 @@ def test_openai_ends_with_done_and_starts_with_nothing() -> None:
     client = OpenAIClient(usage=False)
     assert list(client.end()) == [Event(b"[DONE]")]
     assert client.preamble() == b""
-    assert client.whole(b'{"choices":[]}') == b'{"choices":[]}'
+
+
+# -- OpenAI, translated ------------------------------------------------------------------------
+
+
+def composed(client: OpenAIClient, *chunks: Chunk) -> list[dict[str, Any]]:
+    said: list[bytes] = []
+    for chunk in chunks:
+        made = client.compose(None, chunk)
+        said += [made] if isinstance(made, bytes) else [event.data for event in made]
+    for data in said:
+        ChatCompletionChunk.model_validate_json(data, strict=True)
+    return [decoded(data) for data in said]
+
+
+USED = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+DELTAS = (
+    Chunk([Choice(0, Delta(role="assistant", content=""))]),
+    Chunk(),
+    Chunk([Choice(0, Delta(reasoning_content="Hm"))]),
+    Chunk([Choice(0, Delta(content="Hi"))]),
+    Chunk(
+        [Choice(0, Delta(), "stop")],
+        {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+    ),
+)
+
+
+def test_translated_chunks_are_openais_with_one_head_and_a_usage_of_its_own() -> None:
+    said = composed(OpenAIClient(usage=True, model="m"), *DELTAS)
+    heads = {(each["id"], each["object"], each["created"], each["model"]) for each in said}
+    assert len(heads) == 1
+    assert said[0]["model"] == "m"
+    assert [each["choices"][0]["delta"] for each in said[:-1]] == [
+        {"role": "assistant", "content": ""},
+        {"reasoning_content": "Hm"},
+        {"content": "Hi"},
+        {},
+    ]
+    assert [each["choices"][0]["finish_reason"] for each in said[:-1]] == [None, None, None, "stop"]
+    assert (said[-1]["choices"], said[-1]["usage"]["total_tokens"]) == ([], 3)
+
+
+def test_a_usage_that_was_not_asked_for_is_not_told_of_a_translated_answer_either() -> None:
+    client = OpenAIClient(usage=False, model="m")
+    said = composed(client, *DELTAS, Chunk(usage={"total_tokens": 3}))
+    assert len(said) == 4
+    assert not [each for each in said if "usage" in each]
+
+
+def test_two_answers_have_two_ids() -> None:
+    heads = [composed(OpenAIClient(usage=False, model="m"), DELTAS[0])[0]["id"] for _ in "ab"]
+    assert heads[0] != heads[1]
+
+
+def test_a_whole_translated_answer_gets_its_time_and_the_model_if_nobody_said_it() -> None:
+    client = OpenAIClient(usage=False, model="m")
+    told = decoded(client.whole(b'{"id":"x","choices":[]}'))
+    assert (told["id"], told["choices"], told["model"]) == ("x", [], "m")
+    assert isinstance(told["created"], int)
+    assert decoded(client.whole(b'{"choices":[],"model":"theirs"}'))["model"] == "theirs"
 
 
 def test_openai_errors_are_those_of_its_api() -> None:
