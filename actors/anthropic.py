@@ -38,6 +38,9 @@ STOP_REASONS: Final = {
 """In OpenAI's words. A reason that is not here is ``stop``."""
 
 
+_EMPTY: Final = msgspec.Raw(b"{}")
+
+
 class _Details(msgspec.Struct, gc=False):
     thinking_tokens: int | None = None
 
@@ -54,22 +57,22 @@ class _Block(msgspec.Struct, gc=False):
     """A block of content, whole or as it begins."""
 
     type: str
-    id: str = ""
-    name: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    input: Any = None
+    id: str | None = None
+    name: str | None = None
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    input: msgspec.Raw = _EMPTY
 
 
 class _Delta(msgspec.Struct, gc=False):
     """What a block gets, or (with ``stop_reason``) the message."""
 
     type: str = ""
-    text: str = ""
-    thinking: str = ""
-    partial_json: str = ""
-    signature: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    signature: str | None = None
     stop_reason: str | None = None
 
 
@@ -113,7 +116,6 @@ _event: Final = msgspec.json.Decoder(_Event)
 _type: Final = msgspec.json.Decoder(_Type)
 _passed: Final = msgspec.json.Decoder(_Passed)
 _message: Final = msgspec.json.Decoder(_Message)
-_encode: Final = msgspec.json.Encoder().encode
 _WRONG: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _READ: Final = frozenset({
     "message_start", "content_block_start", "content_block_delta", "content_block_stop",
@@ -145,11 +147,11 @@ class AnthropicProvider:
         gathered = WholeMessage()
         for block in message.content:
             if block.type == "text":
-                gathered.text(block.text)
+                gathered.text(block.text or "")
             elif block.type == "thinking":
-                gathered.reasoning(block.thinking, block.signature)
+                gathered.reasoning(block.thinking or "", block.signature or "")
             elif block.type == "tool_use":
-                gathered.call(block.id, block.name, _arguments(block.input))
+                gathered.call(block.id or "", block.name or "", _arguments(block.input))
         reason = STOP_REASONS.get(message.stop_reason or "", "stop")
         usage = _in_openais_words(message.usage) if message.usage is not None else None
         return gathered.completion(message.id, message.model, reason, usage)
@@ -229,9 +231,10 @@ class AnthropicReader:
         self._arguments = None
         if block.type == "tool_use":
             self._call += 1
-            self._arguments = bool(block.input)
-            arguments = _arguments(block.input) if block.input else ""
-            return call_begun(self._call, block.id, block.name, arguments)
+            arguments = _arguments(block.input)
+            self._arguments = arguments != "{}"
+            said_already = arguments if self._arguments else ""
+            return call_begun(self._call, block.id or "", block.name or "", said_already)
         if block.type == "text" and block.text:
             return said(Delta(content=block.text))
         if block.type == "thinking" and block.thinking:
@@ -269,13 +272,16 @@ def _unread(event: SseEvent, error: Exception) -> Chunk:
 
 def _whole(body: bytes) -> _Message:
     try:
+        check_utf8(body)
         return _message.decode(body)
     except _WRONG as error:
         raise malformed("answer", "provider_call") from error
 
 
-def _arguments(value: object) -> str:
-    return _encode(value if value is not None else {}).decode()
+def _arguments(value: msgspec.Raw) -> str:
+    """An object, digit by digit; ``{}`` for one that is empty, or is none."""
+    written = bytes(value).decode()
+    return "{}" if "".join(written.split()) in {"{}", "null"} else written
 
 
 def _in_openais_words(usage: _Usage, begun_with: _Usage | None = None) -> dict[str, Any]:

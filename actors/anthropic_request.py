@@ -17,7 +17,16 @@ from typing import Any, Final
 
 import msgspec
 
-from .asked import BUDGETS, Message, Part, Question, ToolCall, text_of, url_of
+from .asked import (
+    BUDGETS,
+    NO_PARAMETERS,
+    Message,
+    Part,
+    Question,
+    ToolCall,
+    text_of,
+    url_of,
+)
 
 _LEAST_BUDGET: Final = 1024
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -69,7 +78,7 @@ def _say_length(body: dict[str, Any], question: Question, default: int) -> None:
 
 def _say_options(body: dict[str, Any], question: Question) -> None:
     for name in ("temperature", "top_p", "top_k"):
-        value = question.take(name)
+        value = question.take_as_it_is(name)
         if value is not None:
             body[name] = value
     stop = question.stop()
@@ -80,11 +89,10 @@ def _say_options(body: dict[str, Any], question: Question) -> None:
         body["metadata"] = {"user_id": user}
     wanted = question.take("response_format")
     if wanted is not None and wanted.type != "text":
-        if wanted.json_schema is None or wanted.json_schema.schema is None:
+        schema = wanted.json_schema.schema if wanted.json_schema is not None else None
+        if schema is None:
             raise question.refused("response_format", "it needs a schema")
-        body["output_config"] = {
-            "format": {"type": "json_schema", "schema": wanted.json_schema.schema}
-        }
+        body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
 
 
 def _say_tools(body: dict[str, Any], question: Question) -> None:
@@ -93,7 +101,7 @@ def _say_tools(body: dict[str, Any], question: Question) -> None:
         tool: Block = {"name": function.name}
         if function.description is not None:
             tool["description"] = function.description
-        tool["input_schema"] = function.parameters or {"type": "object", "properties": {}}
+        tool["input_schema"] = function.parameters or NO_PARAMETERS
         if function.strict is not None:
             tool["strict"] = function.strict
         tools.append(tool)
@@ -185,7 +193,9 @@ def _tool_use(call: ToolCall, where: str, question: Question) -> Block:
     if call.function is None:
         raise question.refused(f"{where}.type")
     try:
-        arguments = msgspec.json.decode(call.function.arguments or "{}", type=dict[str, Any])
+        arguments = msgspec.json.decode(
+            call.function.arguments or "{}", type=dict[str, msgspec.Raw]
+        )
     except (msgspec.MsgspecError, RecursionError):
         raise question.refused(f"{where}.function.arguments", "they are no object") from None
     return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": arguments}

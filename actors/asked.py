@@ -35,12 +35,16 @@ BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "
 """Tokens that each ``reasoning_effort`` may think, for formats that count them."""
 
 
+Json = dict[str, msgspec.Raw]
+"""An object that is only passed on, digit by digit."""
+
+
 class Function(msgspec.Struct, forbid_unknown_fields=True):
     """What a tool is."""
 
     name: str
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: Json | None = None
     strict: bool | None = None
 
 
@@ -102,7 +106,7 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
 class JsonSchema(msgspec.Struct):
     """What an answer has to look like; its name is a label that no other format has."""
 
-    schema: dict[str, Any] | None = None
+    schema: Json | None = None
 
 
 class ResponseFormat(msgspec.Struct):
@@ -125,14 +129,15 @@ class ToolChoice(msgspec.Struct, forbid_unknown_fields=True):
     function: Named | None = None
 
 
-_strings: Final = str | list[str]
+NO_PARAMETERS: Final = {"type": "object", "properties": {}}
+"""What a function takes that says nothing of it, for formats that require the schema."""
 _TYPES: Final[dict[str, Any]] = {
     "model": str,
     "messages": list[Message],
     "tools": list[Tool],
     "tool_choice": str | ToolChoice,
     "response_format": ResponseFormat,
-    "stop": _strings,
+    "stop": str | list[str],
 }
 
 
@@ -146,6 +151,7 @@ class Question:
 
     def __init__(self, fields: Mapping[str, msgspec.Raw], provider_format: str) -> None:
         self._format = provider_format
+        self._fields = fields
         self._rest = {name: _decoded(name, raw, self) for name, raw in fields.items()}
         self._rest = {name: value for name, value in self._rest.items() if value is not None}
         for name in ("stream", "stream_options"):
@@ -154,6 +160,10 @@ class Question:
     def take(self, name: str) -> Any:
         """The field's value; None: it is not there."""
         return self._rest.pop(name, None)
+
+    def take_as_it_is(self, name: str) -> msgspec.Raw | None:
+        """The field's JSON, digit by digit; None: it is not there."""
+        return None if self.take(name) is None else self._fields[name]
 
     def close(self) -> None:
         """Raise a 400 `Failure` for the first field that nobody took, if it asks for something."""

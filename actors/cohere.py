@@ -283,6 +283,7 @@ def _failed(error: str | None) -> Failure:
 
 def _decoded(body: bytes, decoder: msgspec.json.Decoder[_AnswerT]) -> _AnswerT:
     try:
+        check_utf8(body)
         answer = decoder.decode(body)
     except _WRONG as error:
         raise malformed("answer", "provider_call") from error

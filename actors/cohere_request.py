@@ -16,7 +16,16 @@ from typing import Any, Final
 
 import msgspec
 
-from .asked import BUDGETS, Function, Message, Part, Question, text_of, url_of
+from .asked import (
+    BUDGETS,
+    NO_PARAMETERS,
+    Function,
+    Message,
+    Part,
+    Question,
+    text_of,
+    url_of,
+)
 
 _encode: Final = msgspec.json.Encoder().encode
 _SAME: Final = {
@@ -53,7 +62,7 @@ def cohere_request(
 
 def _say_options(body: dict[str, Any], question: Question) -> None:
     for name, theirs in _SAME.items():
-        value = question.take(name)
+        value = question.take_as_it_is(name)
         if value is not None:
             body[theirs] = value
     length = question.max_tokens()
@@ -67,9 +76,10 @@ def _say_options(body: dict[str, Any], question: Question) -> None:
     if wanted is not None and wanted.type != "text":
         body["response_format"] = {"type": "json_object"}
         if wanted.type == "json_schema":
-            if wanted.json_schema is None or wanted.json_schema.schema is None:
+            schema = wanted.json_schema.schema if wanted.json_schema is not None else None
+            if schema is None:
                 raise question.refused("response_format", "it needs a schema")
-            body["response_format"]["json_schema"] = wanted.json_schema.schema
+            body["response_format"]["json_schema"] = schema
         elif wanted.type != "json_object":
             raise question.refused("response_format")
 
@@ -108,7 +118,7 @@ def _tool(function: Function) -> Block:
     said: Block = {"name": function.name}
     if function.description is not None:
         said["description"] = function.description
-    said["parameters"] = function.parameters or {"type": "object", "properties": {}}
+    said["parameters"] = function.parameters or NO_PARAMETERS
     return {"type": "function", "function": said}
 
 

@@ -247,6 +247,17 @@ def test_a_whole_message_is_a_completion() -> None:
     assert AnthropicProvider().check_whole(body) == body
 
 
+def test_arguments_keep_every_digit() -> None:
+    huge = b"1234567890123456789012345678901234567890"
+    body = whole({"type": "tool_use", "id": "t", "name": "f", "input": {"a": 7}})
+    told = AnthropicProvider().as_completion(body.replace(b"7}", huge + b"}"))
+    assert huge in told
+    begun = start(0, type="tool_use", id="t", name="f", input={"a": 7})
+    said = SseEvent(msgspec.json.encode(begun).replace(b"7}", huge + b"}"), b"content_block_start")
+    chunks = [AnthropicProvider().reader().read(said)]
+    assert arguments(chunks) == {0: f'{{"a":{huge.decode()}}}'}
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"content":"x"}', b"\xff", b"[" * 10_000])
 def test_what_is_no_message_is_malformed(body: bytes) -> None:
     for check in (AnthropicProvider().check_whole, AnthropicProvider().as_completion):

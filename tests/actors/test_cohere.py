@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from cohere.v2.types import V2ChatStreamResponse
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from tests.actors.test_anthropic import arguments, joined, reasons
 
 from sluice.actors.cohere import CohereProvider
@@ -15,6 +17,7 @@ from sluice.actors.failures import Failure
 from sluice.actors.formats import Chunk
 from sluice.actors.sse import SseEvent
 
+EVENTS: TypeAdapter[Any] = TypeAdapter(V2ChatStreamResponse)
 USAGE = {
     "billed_units": {"input_tokens": 4.0, "output_tokens": 7.0},
     "tokens": {"input_tokens": 70.0, "output_tokens": 8.0},
@@ -46,9 +49,13 @@ def event(data: dict[str, Any]) -> SseEvent:
     return SseEvent(msgspec.json.encode(data), data["type"].encode())
 
 
-def read(*events: dict[str, Any]) -> list[Chunk]:
+def read(*events: dict[str, Any], checked: bool = True) -> list[Chunk]:
+    """All that a stream says; its events are what the SDK takes for such."""
     start = say("message-start", role="assistant", content=[], tool_calls=[], tool_plan="")
     reader = CohereProvider().reader()
+    if checked:
+        for each in events:
+            assert EVENTS.validate_python(each).type == each["type"]
     return [reader.read(event(each)) for each in (start | {"id": "x"}, *events)]
 
 
@@ -203,6 +210,7 @@ def test_a_streamed_answer_says_what_the_same_one_says_whole(
         *[say("tool-call-delta", 0, tool_calls=more(piece)) for piece in pieces],
         say("tool-call-end", 0),
         ended("TOOL_CALL"),
+        checked=False,
     )
     body = whole(
         "TOOL_CALL",

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
+from cohere import ChatMessages, ResponseFormatV2, Thinking, ToolV2
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -14,6 +15,12 @@ from pydantic import TypeAdapter
 from sluice.actors.failures import Failure
 from sluice.actors.requests import translated
 
+COHERE: dict[str, TypeAdapter[Any]] = {
+    "messages": TypeAdapter(ChatMessages),
+    "tools": TypeAdapter(list[ToolV2]),
+    "response_format": TypeAdapter(ResponseFormatV2),
+    "thinking": TypeAdapter(Thinking),
+}
 ANTHROPIC: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsNonStreaming)
 HELLO = [{"role": "user", "content": "Hello"}]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -50,6 +57,14 @@ def anthropic(**fields: Any) -> dict[str, Any]:
     ANTHROPIC.validate_python(
         {name: value for name, value in said.items() if name not in unchecked}
     )
+    return said
+
+
+def cohere(**fields: Any) -> dict[str, Any]:
+    said = say("cohere", **fields)
+    for name, kind in COHERE.items():
+        if name in said:
+            kind.validate_python(said[name])
     return said
 
 
@@ -153,6 +168,22 @@ def test_values_that_ask_for_nothing_and_nulls_are_no_obstacle(provider_format: 
 def test_stop_is_one_sequence_or_several(provider_format: str) -> None:
     assert say(provider_format, stop="a")["stop_sequences"] == ["a"]
     assert say(provider_format, stop=["a", "b"])["stop_sequences"] == ["a", "b"]
+
+
+@FORMATS
+def test_numbers_and_schemas_keep_every_digit(provider_format: str) -> None:
+    huge = b"1234567890123456789012345678901234567890"
+    tool = b'{"type":"function","function":{"name":"f","parameters":{"maximum":%b}}}' % huge
+    call = b'{"id":"c","function":{"name":"f","arguments":"{\\"a\\":%b}"}}' % huge
+    fields = {
+        "model": b'"m"',
+        "messages": b'[{"role":"assistant","tool_calls":[%b]}]' % call,
+        "tools": b"[%b]" % tool,
+        "top_k": huge,
+    }
+    raw = {name: msgspec.Raw(value) for name, value in fields.items()}
+    body = translated(raw, provider_format, None, streamed=True, max_tokens=1)
+    assert body.count(huge) == 3
 
 
 @FORMATS
@@ -324,7 +355,7 @@ def test_arguments_that_are_no_object_cannot_be_said_to_anthropic() -> None:
 
 
 def test_cohere_gets_the_conversation_in_nearly_the_same_words() -> None:
-    said = say("cohere", messages=TURNS, tools=TOOLS)
+    said = cohere(messages=TURNS, tools=TOOLS)
     assert said["tools"] == TOOLS
     assert said["messages"] == [
         *TURNS[:2],
@@ -334,8 +365,7 @@ def test_cohere_gets_the_conversation_in_nearly_the_same_words() -> None:
 
 
 def test_cohere_gets_every_option_by_its_name_there() -> None:
-    said = say(
-        "cohere",
+    said = cohere(
         temperature=0.5,
         top_p=0.9,
         top_k=4,
@@ -362,7 +392,7 @@ def test_cohere_gets_every_option_by_its_name_there() -> None:
     ],
 )
 def test_cohere_is_told_whether_to_call_a_tool(choice: object, told: object) -> None:
-    assert say("cohere", tools=TOOLS, tool_choice=choice).get("tool_choice") == told
+    assert cohere(tools=TOOLS, tool_choice=choice).get("tool_choice") == told
 
 
 def test_cohere_cannot_be_told_to_call_one_of_several_tools() -> None:
@@ -373,21 +403,21 @@ def test_cohere_cannot_be_told_to_call_one_of_several_tools() -> None:
 
 def test_cohere_has_strict_tools_or_none() -> None:
     strict = {"type": "function", "function": FIND | {"strict": True}}
-    assert say("cohere", tools=[strict])["strict_tools"] is True
+    assert cohere(tools=[strict])["strict_tools"] is True
     assert refused("cohere", tools=[strict, *TOOLS]) == "tools"
 
 
 def test_cohere_gets_effort_as_a_budget() -> None:
-    thinking = say("cohere", reasoning_effort="medium")["thinking"]
+    thinking = cohere(reasoning_effort="medium")["thinking"]
     assert thinking == {"type": "enabled", "token_budget": 8192}
-    assert say("cohere", reasoning_effort="none")["thinking"] == {"type": "disabled"}
+    assert cohere(reasoning_effort="none")["thinking"] == {"type": "disabled"}
 
 
 def test_cohere_gets_json_with_and_without_a_schema() -> None:
-    said = say("cohere", response_format={"type": "json_object"})
+    said = cohere(response_format={"type": "json_object"})
     assert said["response_format"] == {"type": "json_object"}
     wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
-    said = say("cohere", response_format=wanted)
+    said = cohere(response_format=wanted)
     assert said["response_format"] == {"type": "json_object", "json_schema": SCHEMA}
 
 
@@ -397,17 +427,17 @@ def test_cohere_gets_images_as_they_are() -> None:
         {"type": "image_url", "image_url": {"url": JPEG, "detail": "low"}},
     ]
     messages = [{"role": "user", "content": parts}]
-    assert say("cohere", messages=messages)["messages"] == messages
+    assert cohere(messages=messages)["messages"] == messages
 
 
 def test_cohere_gets_reasoning_back_as_a_plan_or_as_thinking() -> None:
     turn = {"role": "assistant", "content": "Hi", "reasoning_content": "Hm"}
-    said = say("cohere", messages=[*HELLO, turn, *HELLO])["messages"][1]
+    said = cohere(messages=[*HELLO, turn, *HELLO])["messages"][1]
     assert said["content"] == [
         {"type": "thinking", "thinking": "Hm"},
         {"type": "text", "text": "Hi"},
     ]
-    said = say("cohere", messages=[*HELLO, turn | {"tool_calls": [CALL]}])["messages"][1]
+    said = cohere(messages=[*HELLO, turn | {"tool_calls": [CALL]}])["messages"][1]
     assert (said["tool_plan"], said["content"]) == ("Hm", "Hi")
 
 
