@@ -7,20 +7,16 @@ method, a slash at the end) is kept off that way.
 
 from __future__ import annotations
 
-from typing import Final
-
 from .asgi import JSON, Headers, Receive, Scope, Send, answer, with_headers, without_body
-from .chat import ROUTE as CHAT
 from .chat import ChatRoute
 from .cors import Cors
-from .errors import openai_body, sluice_body
+from .dialects import DIALECTS
 from .json_body import invalid
 from .plain_report import request_id
 from .quart_app import build_quart
 from .routes import canonical
 from .services import AppServices
 from .small_answers import reported
-from .stream_route import ROUTE as STREAM
 from .stream_route import StreamRoute
 
 
@@ -29,8 +25,10 @@ class Application:
 
     def __init__(self, services: AppServices) -> None:
         self._cors = Cors(services.settings.cors_origins)
-        self._chat = ChatRoute(services, self._cors)
-        self._stream = StreamRoute(services, self._cors)
+        stream = StreamRoute(services, self._cors)
+        self._streaming: dict[str, ChatRoute | StreamRoute] = {stream.path: stream}
+        for dialect in DIALECTS:
+            self._streaming[dialect.route] = ChatRoute(services, self._cors, dialect)
         self._quart = build_quart(services)
         self._log = services.log_small
         self._urls = self._quart.url_map.bind("")
@@ -39,11 +37,9 @@ class Application:
         """Serve one request, or the lifespan of the server."""
         if scope["type"] == "http":
             path, method = scope["path"], scope["method"]
-            if path == CHAT and method == "POST":
-                await self._chat(scope, receive, send)
-                return
-            if path == STREAM and method in {"GET", "POST"}:
-                await self._stream(scope, receive, send)
+            route = self._streaming.get(path)
+            if route is not None and method in route.methods and method != "HEAD":
+                await route(scope, receive, send)
                 return
             await self._rest({**scope, "path": canonical(path)}, receive, send)
         else:
@@ -51,11 +47,11 @@ class Application:
 
     async def _rest(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Everything but a plain request to a streaming route."""
-        path, method = scope["path"], scope["method"]
+        route, method = self._streaming.get(scope["path"]), scope["method"]
         if method == "HEAD":
             send = without_body(send)
-        if method in _STREAMING.get(path, ()):
-            await (self._chat if path == CHAT else self._stream)(scope, receive, send)
+        if route is not None and method in route.methods:
+            await route(scope, receive, send)
             return
         identity = request_id(scope["headers"])
         with reported(scope, send, identity, self._log) as reporting:
@@ -67,7 +63,7 @@ class Application:
         allowed = self._allowed(path)
         if scope["method"] == "OPTIONS" and allowed:
             await self._options(scope, send, allowed)
-        elif path in _STREAMING:
+        elif path in self._streaming:
             await self._refuse_method(scope, send, allowed, common)
         else:
             await self._quart(scope, receive, with_headers(send, common))  # type: ignore[arg-type]
@@ -76,8 +72,8 @@ class Application:
         """The methods of ``path``; empty if there is no such route."""
         if path == "*":
             return ["GET", "HEAD", "OPTIONS", "POST"]
-        if path in _STREAMING:
-            return [*_STREAMING[path], "OPTIONS"]
+        if path in self._streaming:
+            return [*self._streaming[path].methods, "OPTIONS"]
         return sorted(self._urls.allowed_methods(path))
 
     async def _options(self, scope: Scope, send: Send, allowed: list[str]) -> None:
@@ -93,16 +89,13 @@ class Application:
             code="method_not_allowed",
             status=405,
         )
-        body = (openai_body if scope["path"] == CHAT else sluice_body)(failure)
+        body = self._streaming[scope["path"]].error_body(failure)
         headers = [JSON, (b"allow", ", ".join(allowed).encode()), *common]
         await answer(send, 405, headers, body)
 
     def _common(self, scope: Scope, identity: str) -> Headers:
         """Headers of every answer that is not a stream's."""
         return [(b"x-request-id", identity.encode()), *self._cors.headers(scope["headers"])]
-
-
-_STREAMING: Final = {CHAT: ChatRoute.methods, STREAM: StreamRoute.methods}
 
 
 def build_app(services: AppServices) -> Application:

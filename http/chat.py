@@ -1,6 +1,6 @@
-"""``POST /v1/chat/completions``: OpenAI chat completions, streamed or whole.
+"""``POST /v1/chat/completions``, ``/v1/messages`` and ``/v2/chat``: completions, streamed or whole.
 
-A plain ASGI callable: this is the route that must cost no more than a proxy.
+A plain ASGI callable: these are the routes that must cost no more than a proxy.
 """
 
 from __future__ import annotations
@@ -16,58 +16,52 @@ from sluice.actors.stream import Job
 from .arrival import Arrival
 from .asgi import Receive, Scope, Send
 from .cors import Cors
-from .errors import openai_body
+from .dialects import Dialect
 from .json_body import check_headers, invalid, read_body
-from .openai_format import OpenAIClient
 from .services import AppServices
-from .validation import AskedInOpenAI, read_chat
-
-ROUTE: Final = "/v1/chat/completions"
 
 
 class ChatRoute:
-    """Makes a `Job` of a request and gives it to the streams."""
+    """Makes a `Job` of a request in one dialect and gives it to the streams."""
 
     methods: Final = ("POST",)
 
-    def __init__(self, services: AppServices, cors: Cors) -> None:
+    def __init__(self, services: AppServices, cors: Cors, dialect: Dialect) -> None:
         self._services = services
         self._cors = cors
+        self._dialect = dialect
+        self.path = dialect.route
+        self.error_body = dialect.error_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        arrival = Arrival(self._services, self._cors, ROUTE, scope, receive, send)
+        arrival = Arrival(self._services, self._cors, self.path, scope, receive, send)
         try:
             check_headers(arrival.headers)
             body = await read_body(receive, self._services.settings.body_limit)
             job = self._job(arrival, body)
         except Failure as failure:
-            await arrival.refuse(failure, openai_body(failure))
+            await arrival.refuse(failure, self.error_body(failure))
         except ClientLeft:
             arrival.left()
         except trio.Cancelled:
             arrival.cut()
             raise
         else:
-            await arrival.hand_over(job, openai_body)
+            await arrival.hand_over(job, self.error_body)
 
     def _job(self, arrival: Arrival, body: bytes) -> Job:
-        request, fields = read_chat(body, self._services.settings.json_depth)
-        model = find_model(self._services.routing, request.model)
-        streamed = request.stream is True
-        options = request.stream_options
+        wanted = self._dialect.read(body, self._services.settings.json_depth)
         return Job(
             request_id=arrival.request_id,
-            route=ROUTE,
-            model=model,
-            streamed=streamed,
-            asked=AskedInOpenAI(fields, streamed),
-            format=OpenAIClient(
-                usage=options is not None and options.include_usage is True, model=request.model
-            ),
+            route=self.path,
+            model=find_model(self._services.routing, wanted.model),
+            streamed=wanted.streamed,
+            asked=wanted.asked,
+            format=wanted.format,
             arrived=arrival.at,
             validated=trio.current_time(),
-            headers=tuple(arrival.cors),
+            headers=(*self._dialect.headers(arrival.request_id), *arrival.cors),
         )
 
 

@@ -33,7 +33,6 @@ from .validation import (
     read_stream,
 )
 
-ROUTE: Final = "/stream"
 QUERY_FIELDS: Final = 100
 """Fields a query may have; those that we do not know are ignored."""
 
@@ -41,7 +40,9 @@ QUERY_FIELDS: Final = 100
 class StreamRoute:
     """Makes a `Job` of a request and gives it to the streams."""
 
+    path: Final = "/stream"
     methods: Final = ("GET", "HEAD", "POST")
+    error_body = staticmethod(sluice_body)
 
     def __init__(self, services: AppServices, cors: Cors) -> None:
         self._services = services
@@ -49,7 +50,7 @@ class StreamRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        arrival = Arrival(self._services, self._cors, ROUTE, scope, receive, send)
+        arrival = Arrival(self._services, self._cors, self.path, scope, receive, send)
         method = scope["method"]
         if method != "POST" and find(arrival.headers, b"last-event-id"):
             await arrival.nothing_more()
@@ -61,7 +62,7 @@ class StreamRoute:
                 request, fields = read_query(scope["query_string"])
             job = self._job(arrival, request, fields)
         except Failure as failure:
-            await arrival.refuse(failure, sluice_body(failure))
+            await arrival.refuse(failure, self.error_body(failure))
         except ClientLeft:
             arrival.left()
         except trio.Cancelled:
@@ -71,7 +72,7 @@ class StreamRoute:
             if method == "HEAD":
                 await _head(arrival, send)
             else:
-                await arrival.hand_over(job, sluice_body)
+                await arrival.hand_over(job, self.error_body)
 
     async def _posted(self, arrival: Arrival, receive: Receive) -> tuple[StreamRequest, Fields]:
         settings = self._services.settings
@@ -85,7 +86,7 @@ class StreamRoute:
             fields = as_messages(fields, request.prompt)
         return Job(
             request_id=arrival.request_id,
-            route=ROUTE,
+            route=self.path,
             model=model,
             streamed=True,
             asked=AskedInOpenAI(fields, streamed=True),

@@ -1,0 +1,61 @@
+"""The three formats that clients speak, each with its route: what `ChatRoute` needs of one.
+
+A dialect reads a request, says how its client is to be answered, and how it is told of a
+failure. Identification, limits and all else is the same for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from sluice.actors.failures import Failure
+from sluice.actors.formats import Asked, ClientFormat
+
+from .asgi import Headers
+from .errors import openai_body
+from .openai_format import OpenAIClient
+from .validation import AskedInOpenAI, read_chat
+
+
+class Wanted(NamedTuple):
+    """A request that was read and found valid."""
+
+    model: str
+    """As the client calls it."""
+    streamed: bool
+    asked: Asked
+    format: ClientFormat
+    """For this one answer."""
+
+
+class Dialect(NamedTuple):
+    """One format, the client's side."""
+
+    route: str
+    """Its path. The method is ``POST``."""
+    read: Callable[[bytes, int], Wanted]
+    """The request in a body whose JSON nests no deeper than that. Raises a 400 `Failure`."""
+    error_body: Callable[[Failure], bytes]
+    """The JSON of an error before the first byte."""
+    headers: Callable[[str], Headers]
+    """What an answer to the request of that id carries beyond what all carry."""
+
+
+def _openai(body: bytes, depth: int) -> Wanted:
+    request, fields = read_chat(body, depth)
+    streamed = request.stream is True
+    options = request.stream_options
+    usage = options is not None and options.include_usage is True
+    answer = OpenAIClient(usage=usage, model=request.model)
+    return Wanted(request.model, streamed, AskedInOpenAI(fields, streamed), answer)
+
+
+def _none(request_id: str) -> Headers:
+    del request_id
+    return []
+
+
+OPENAI: Final = Dialect("/v1/chat/completions", _openai, openai_body, _none)
+
+DIALECTS: Final = (OPENAI,)
