@@ -25,7 +25,7 @@ class Arrival:
 
     Attributes:
         at: `trio.current_time` of its arrival.
-        cors: headers that every answer to it carries.
+        cors: headers that every answer to it carries; a route adds its format's.
     """
 
     __slots__ = ("_receive", "_scope", "_send", "_services", "at", "cors", "request_id", "route")

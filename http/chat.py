@@ -36,6 +36,7 @@ class ChatRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         arrival = Arrival(self._services, self._cors, self.path, scope, receive, send)
+        arrival.cors += self._dialect.headers(arrival.request_id)
         try:
             check_headers(arrival.headers)
             body = await read_body(receive, self._services.settings.body_limit)
@@ -61,7 +62,7 @@ class ChatRoute:
             format=wanted.format,
             arrived=arrival.at,
             validated=trio.current_time(),
-            headers=(*self._dialect.headers(arrival.request_id), *arrival.cors),
+            headers=tuple(arrival.cors),
         )
 
 

@@ -12,8 +12,12 @@ from typing import Final, NamedTuple
 from sluice.actors.failures import Failure
 from sluice.actors.formats import Asked, ClientFormat
 
+from .anthropic_format import AnthropicClient
+from .anthropic_request import AskedInAnthropic, read_messages
 from .asgi import Headers
-from .errors import openai_body
+from .cohere_format import CohereClient
+from .cohere_request import AskedInCohere, read_cohere
+from .errors import anthropic_body, cohere_body, openai_body
 from .openai_format import OpenAIClient
 from .validation import AskedInOpenAI, read_chat
 
@@ -56,6 +60,24 @@ def _none(request_id: str) -> Headers:
     return []
 
 
-OPENAI: Final = Dialect("/v1/chat/completions", _openai, openai_body, _none)
+def _anthropic(body: bytes, depth: int) -> Wanted:
+    request, fields = read_messages(body, depth)
+    answer = AnthropicClient(request.model)
+    return Wanted(request.model, request.stream is True, AskedInAnthropic(fields), answer)
 
-DIALECTS: Final = (OPENAI,)
+
+def _request_id(request_id: str) -> Headers:
+    """Anthropic's SDKs look for the id here."""
+    return [(b"request-id", request_id.encode())]
+
+
+def _cohere(body: bytes, depth: int) -> Wanted:
+    request, fields = read_cohere(body, depth)
+    return Wanted(request.model, request.stream is True, AskedInCohere(fields), CohereClient())
+
+
+OPENAI: Final = Dialect("/v1/chat/completions", _openai, openai_body, _none)
+ANTHROPIC: Final = Dialect("/v1/messages", _anthropic, anthropic_body, _request_id)
+COHERE: Final = Dialect("/v2/chat", _cohere, cohere_body, _none)
+
+DIALECTS: Final = (OPENAI, ANTHROPIC, COHERE)

@@ -1,7 +1,9 @@
 """Error bodies, in the style of the route that was called.
 
 OpenAI's style is that of ``openai.types.shared.ErrorObject``: its SDKs show ``message`` and
-choose their exception by the status. Ours says the same and more, for ``/stream``:
+choose their exception by the status. Anthropic's is ``anthropic.types.ErrorResponse``, whose
+kinds follow the status too; Cohere's has a message only, and in a stream it is the event
+``message-end`` with the finish reason ``ERROR``. Ours says more, for ``/stream``:
 ``{"error": {"message", "type", "stage", "code", "param", "retry_after"}}``, where ``type``
 and ``stage`` are those of ``sse_errors_total`` (``seed 6.1``).
 """
@@ -20,6 +22,16 @@ _OPENAI_TYPES: Final = {
     401: "authentication_error",
     403: "permission_error",
     429: "rate_limit_error",
+}
+_ANTHROPIC_TYPES: Final = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
 }
 
 
@@ -54,6 +66,35 @@ def openai_body(failure: Failure) -> bytes:
 def openai_frame(failure: Failure) -> bytes:
     """The data of an event that tells of ``failure``. One line."""
     return _encode(openai_error(failure))
+
+
+def anthropic_type(status: int) -> str:
+    """Anthropic's word for the kind of error that has ``status``."""
+    return _ANTHROPIC_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+
+
+def anthropic_body(failure: Failure) -> bytes:
+    """The body of an answer that failed, as Anthropic would send it."""
+    body = failure.body_in("anthropic")
+    return anthropic_frame(failure) if body is None else body
+
+
+def anthropic_frame(failure: Failure) -> bytes:
+    """The data of the event ``error``, which tells of ``failure``. One line."""
+    error = {"type": anthropic_type(failure.status), "message": failure.words}
+    return _encode({"type": "error", "error": error})
+
+
+def cohere_body(failure: Failure) -> bytes:
+    """The body of an answer that failed, as Cohere would send it."""
+    body = failure.body_in("cohere")
+    return _encode({"message": failure.words}) if body is None else body
+
+
+def cohere_frame(failure: Failure) -> bytes:
+    """The data of the event ``message-end`` of an answer that failed. One line."""
+    delta = {"error": failure.words, "finish_reason": "ERROR"}
+    return _encode({"type": "message-end", "delta": delta})
 
 
 def sluice_error(failure: Failure) -> dict[str, Any]:

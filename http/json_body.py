@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _EXPECTED = re.compile(r"Expected `(?P<expected>[^`]*)`, got `(?P<got>[^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
 _WHERE = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
 _WORDS = {
     "str": "a string",
@@ -142,14 +143,34 @@ def _malformed(detail: str, body: bytes) -> str:
     return f"The body is not valid JSON: it ends too early (byte {len(body)})."
 
 
-def _wrong_field(detail: str) -> Failure:
-    """What msgspec says about a field, in our words: ``n must be an integer, not ...``."""
+class Place(NamedTuple):
+    """Where msgspec found what. ``field`` is the name that is missing or unknown there."""
+
+    path: str
+    what: str
+    field: str | None
+
+    @property
+    def param(self) -> str:
+        """The whole way to it; empty for the body itself."""
+        return ".".join(part for part in (self.path, self.field) if part)
+
+
+def place_of(detail: str) -> Place:
+    """What is said in ``detail``, a `msgspec.ValidationError`'s text."""
     parts = _WHERE.fullmatch(detail)
     what = parts["what"] if parts is not None else detail
     path = ((parts["path"] if parts is not None else None) or "").lstrip(".")
-    missing = _MISSING.fullmatch(what)
-    if missing is not None:
-        name = f"{path}.{missing['field']}" if path else missing["field"]
+    field = _MISSING.fullmatch(what) or _UNKNOWN.fullmatch(what)
+    return Place(path, what, field["field"] if field is not None else None)
+
+
+def _wrong_field(detail: str) -> Failure:
+    """What msgspec says about a field, in our words: ``n must be an integer, not ...``."""
+    place = place_of(detail)
+    path, what = place.path, place.what
+    if place.field is not None:
+        name = place.param
         return invalid(f"{name} is required.", code="missing_required_parameter", param=name)
     name = path or "The body"
     expected = _EXPECTED.fullmatch(what)

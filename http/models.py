@@ -22,7 +22,13 @@ def openai_model(name: str, model: ModelSettings) -> dict[str, Any]:
 
 def anthropic_model(name: str) -> dict[str, Any]:
     """One model, as Anthropic's ``ModelInfo`` has it."""
-    return {"type": "model", "id": name, "display_name": name, "created_at": CREATED_AT}
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": CREATED_AT,
+        "lifecycle": "active",
+    }
 
 
 def model(routing: Routing, name: str, *, anthropic: bool) -> dict[str, Any] | None:

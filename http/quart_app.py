@@ -20,7 +20,7 @@ from sluice.actors.metrics import Render, negotiate
 from sluice.engine import ActorCrashed, ActorError, ActorStopped, AskTimeout, MailboxFull
 
 from . import health, models
-from .errors import openai_body
+from .errors import anthropic_body, openai_body
 from .json_body import invalid
 from .routes import ROUTES
 from .services import AppServices
@@ -167,7 +167,7 @@ def _code(error: HTTPException) -> str:
 
 def _failed(failure: Failure) -> Response:
     headers = {"Retry-After": "1"} if failure.retry_after is not None else None
-    body = openai_body(failure)
+    body = (anthropic_body if _asks_for_anthropic() else openai_body)(failure)
     return Response(body, failure.status, headers, content_type="application/json")
 
 

@@ -6,6 +6,8 @@ from typing import Final
 
 ROUTES: Final = (
     "POST /v1/chat/completions",
+    "POST /v1/messages",
+    "POST /v2/chat",
     "GET /v1/models",
     "GET /stream",
     "POST /stream",
