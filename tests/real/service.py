@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -58,10 +58,52 @@ async def open_service(
             models={"sim-*": model, "sim-ok": msgspec.structs.replace(model, name="sim-ok")},
             cors=CorsSettings(origins),
         )
-        listening = bind([config.server.bind], 100)
-        port = listening[0].getsockname()[1]
-        async with open_worker(config, listening) as worker:
-            yield Service(f"http://127.0.0.1:{port}", worker, simulator)
+        async with _running(config, simulator) as service:
+            yield service
+
+
+@asynccontextmanager
+async def open_formats(
+    formats: Iterable[str],
+    models: Mapping[str, str],
+    *,
+    timeouts: Timeouts | None = None,
+    options: Options | None = None,
+) -> AsyncIterator[Service]:
+    """Sluice in front of a simulator that is a provider of each of ``formats``.
+
+    ``models``: names for the simulator's own. Who asks for one adds the format: ``NAME-FORMAT``.
+    """
+    async with open_simulator(options=options, api_key=KEY) as simulator:
+        config = Config(
+            server=ServerSettings(bind="127.0.0.1:0", drain=1.0),
+            providers={
+                each: ProviderSettings(
+                    each,
+                    simulator.base_url if each == "openai" else simulator.url,
+                    each,
+                    Secret(KEY),
+                )
+                for each in formats
+            },
+            models={
+                f"{name}-{each}": ModelSettings(
+                    f"{name}-{each}", each, upstream, timeouts or Timeouts()
+                )
+                for each in formats
+                for name, upstream in models.items()
+            },
+        )
+        async with _running(config, simulator) as service:
+            yield service
+
+
+@asynccontextmanager
+async def _running(config: Config, simulator: Simulator) -> AsyncIterator[Service]:
+    listening = bind([config.server.bind], 100)
+    port = listening[0].getsockname()[1]
+    async with open_worker(config, listening) as worker:
+        yield Service(f"http://127.0.0.1:{port}", worker, simulator)
 
 
 async def in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
