@@ -177,6 +177,9 @@ class Flow:
 
     def _numbered(self, event: Event) -> bytes:
         self.events += 1
+        if b"\n" not in event.data and b"\r" not in event.data:
+            name = b"event: %b\n" % event.name if event.name else b""
+            return b"%b%b%d\ndata: %b\n\n" % (name, self._prefix, self.events, event.data)
         return encode(event.data, event=event.name, id=b"%b%d" % (self._prefix[4:], self.events))
 
     def _text_of(self, made: bytes | SseEvent | Sequence[Event]) -> bytes:

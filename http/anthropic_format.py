@@ -23,7 +23,7 @@ from sluice.actors.openai import malformed
 from sluice.actors.sse import SseEvent
 
 from .anthropic_message import as_message, message_of, stop_reason_of, tool_use_of, usage_of
-from .completion import CallPiece, OpenCall, Usage, calls_in, text_in, usage_in
+from .completion import CallPiece, OpenCall, Usage, calls_in, text_alone, text_in, usage_in
 from .errors import anthropic_body, anthropic_frame
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -102,6 +102,8 @@ class AnthropicClient:
     def compose(self, said: object, chunk: Chunk) -> Sequence[Event]:
         """The events that say what ``chunk`` says. Raises a 502 `Failure`."""
         del said
+        if self._open == "text" and (text := text_alone(chunk)):
+            return (_delta_event(_TEXT, self._blocks - 1, text),)
         events: list[Event] = []
         for choice in chunk.choices[:1]:
             self._start_message(events)
@@ -155,8 +157,7 @@ class AnthropicClient:
         self._blocks += 1
 
     def _add_delta(self, form: bytes, text: str, events: list[Event]) -> None:
-        data = form % (self._blocks - 1, _encode(text))
-        events.append(Event(data, b"content_block_delta"))
+        events.append(_delta_event(form, self._blocks - 1, text))
 
     def _stop_block(self, events: list[Event]) -> None:
         if self._open is not None:
@@ -186,6 +187,10 @@ class AnthropicClient:
     def failure_body(self, failure: Failure) -> bytes:
         """``{"type": "error", ...}``."""
         return anthropic_body(failure)
+
+
+def _delta_event(form: bytes, index: int, text: str) -> Event:
+    return Event(form % (index, _encode(text)), b"content_block_delta")
 
 
 def _delta(kind: bytes, field: bytes) -> bytes:

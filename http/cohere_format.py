@@ -22,7 +22,7 @@ from sluice.actors.openai import malformed
 from sluice.actors.sse import SseEvent
 
 from .cohere_message import as_response, finish_reason_of, response_id, tool_call_of, usage_of
-from .completion import CallPiece, OpenCall, Usage, calls_in, text_in, usage_in
+from .completion import CallPiece, OpenCall, Usage, calls_in, text_alone, text_in, usage_in
 from .errors import cohere_body, cohere_frame
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -105,6 +105,8 @@ class CohereClient:
     def compose(self, said: object, chunk: Chunk) -> Sequence[Event]:
         """The events that say what ``chunk`` says. Raises a 502 `Failure`."""
         del said
+        if self._open == "text" and (text := text_alone(chunk)):
+            return (_content_delta(self._parts - 1, b"text", text),)
         events: list[Event] = []
         for choice in chunk.choices[:1]:
             self._start_message(events)
@@ -133,9 +135,7 @@ class CohereClient:
             self._call.close()
             self._stop_part(events)
             self._start_content(kind, events)
-        data = b'{"type":"content-delta","index":%d,"delta":{"message":{"content":{"%b":%b}}}}'
-        data %= (self._parts - 1, kind.encode(), _encode(text))
-        events.append(Event(data, b"content-delta"))
+        events.append(_content_delta(self._parts - 1, kind.encode(), text))
 
     def _start_content(self, kind: str, events: list[Event]) -> None:
         delta = {"message": {"content": {"type": kind, kind: ""}}}
@@ -189,6 +189,11 @@ class CohereClient:
     def failure_body(self, failure: Failure) -> bytes:
         """``{"message": ...}``."""
         return cohere_body(failure)
+
+
+def _content_delta(index: int, kind: bytes, text: str) -> Event:
+    data = b'{"type":"content-delta","index":%d,"delta":{"message":{"content":{"%b":%b}}}}'
+    return Event(data % (index, kind, _encode(text)), b"content-delta")
 
 
 def _event(kind: str, **fields: Any) -> Event:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from sluice.actors.failures import Failure
+from sluice.actors.formats import Chunk
 from sluice.actors.openai import malformed
 
 
@@ -74,6 +75,25 @@ def arguments_of(call: CallPiece) -> dict[str, msgspec.Raw]:
         return _object.decode((call.function.arguments or "{}").encode())
     except msgspec.MsgspecError as error:
         raise malformed("answer", "provider_call") from error
+
+
+def text_alone(chunk: Chunk) -> str:
+    """The text that ``chunk`` adds, if it says nothing else, as most do: else empty."""
+    if len(chunk.choices) != 1 or isinstance(chunk.usage, dict):
+        return ""
+    choice = chunk.choices[0]
+    delta = choice.delta
+    if (
+        choice.finish_reason is None
+        and delta.tool_calls is None
+        and delta.reasoning_content is None
+        and delta.reasoning is None
+        and delta.reasoning_signature is None
+        and delta.refusal is None
+        and isinstance(delta.content, str)
+    ):
+        return delta.content
+    return ""
 
 
 def text_in(value: object) -> str:
