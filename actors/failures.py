@@ -24,7 +24,8 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
 
     ``message`` is ours, never a provider's text, except where ``provider_body`` says that the
     client's own mistake was found by the provider. ``code`` is a stable word for programs.
-    ``retry_after`` is in seconds.
+    ``retry_after`` is in seconds; None: nobody said. ``provider_status`` is the status of the
+    provider's answer, where that is what failed.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
         self.param = param
         self.retry_after = retry_after
         self.provider_body = provider_body
+        self.provider_status: int | None = None
 
     def __repr__(self) -> str:
         return f"Failure({self.error_type}, {self.stage}, {self.code}: {self.message})"

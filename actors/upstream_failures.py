@@ -33,8 +33,24 @@ _BROKEN: Final = {
 _CLIENT_CAN_MEND: Final = frozenset({400, 404, 409, 413, 415, 422})
 
 
+_REFUSALS: Final = {
+    "context_length_exceeded": "context_length_exceeded",
+    "content_policy_violation": "content_policy",
+    "content_filter": "content_policy",
+}
+"""A provider's words for what no retry mends, and ours."""
+
+
 class _ErrorBody(msgspec.Struct):
     error: msgspec.Raw
+
+
+class _Coded(msgspec.Struct):
+    code: str
+
+
+class _CodedBody(msgspec.Struct):
+    error: _Coded
 
 
 def too_slow(what: str, *, streaming: bool | None = None) -> Failure:
@@ -126,6 +142,12 @@ def refused(status: int, retry_after: float | None, body: bytes) -> Failure:
         retry_after: seconds, if it said so.
         body: its error body, as far as it was read; passed on only where the client can mend it.
     """
+    failure = _refusal(status, retry_after, body)
+    failure.provider_status = status
+    return failure
+
+
+def _refusal(status: int, retry_after: float | None, body: bytes) -> Failure:
     if status == 429:
         return Failure(
             "provider_error",
@@ -133,7 +155,7 @@ def refused(status: int, retry_after: float | None, body: bytes) -> Failure:
             "The provider takes no more requests for now.",
             status=429,
             code="provider_rate_limited",
-            retry_after=1.0 if retry_after is None else retry_after,
+            retry_after=retry_after,
         )
     if status in _CLIENT_CAN_MEND:
         return Failure(
@@ -141,7 +163,7 @@ def refused(status: int, retry_after: float | None, body: bytes) -> Failure:
             "provider_call",
             "The provider refused the request.",
             status=status,
-            code="provider_refused_request",
+            code=_refusal_code(body),
             provider_body=body if _is_error_body(body) else None,
         )
     if status == 503:
@@ -151,7 +173,7 @@ def refused(status: int, retry_after: float | None, body: bytes) -> Failure:
             "The provider is not available.",
             status=503,
             code="provider_unavailable",
-            retry_after=1.0 if retry_after is None else retry_after,
+            retry_after=retry_after,
         )
     credentials = status in {401, 403}
     return Failure(
@@ -162,7 +184,16 @@ def refused(status: int, retry_after: float | None, body: bytes) -> Failure:
         else f"The provider answered with status {status}.",
         status=502,
         code="provider_credentials" if credentials else "provider_status",
+        retry_after=retry_after,
     )
+
+
+def _refusal_code(body: bytes) -> str:
+    try:
+        code = msgspec.json.decode(body, type=_CodedBody).error.code
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        code = ""
+    return _REFUSALS.get(code, "provider_refused_request")
 
 
 def _is_error_body(body: bytes) -> bool:

@@ -365,6 +365,8 @@ def _streams(worker: Worker) -> Streams:
         place=worker.place,
         report=worker.report,
         on_fault=worker.on_fault,
+        routing=config.routing,
+        retries=config.retries,
     )
 
 

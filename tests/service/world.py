@@ -13,7 +13,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -31,6 +31,7 @@ from sluice.actors.settings import (
     ConnectionSettings,
     ModelSettings,
     ProviderSettings,
+    RetrySettings,
     Secret,
     Timeouts,
 )
@@ -47,6 +48,8 @@ PATIENCE = 60.0
 
 KEY = "sk-of-the-service"
 CHAT = "/v1/chat/completions"
+ONCE = RetrySettings(attempts=0)
+"""Each model is asked once: what a test sees is what the provider did."""
 HANGS = "sim-stall?chunks=9&pings=0"
 """Says six pieces, then nothing, with its connection open."""
 
@@ -310,13 +313,17 @@ async def open_world(
     options: Options | None = None,
     provider_tls: Certificate | None = None,
     client_tls: Certificate | None = None,
+    retries: RetrySettings = ONCE,
+    fallbacks: Mapping[str, Sequence[str]] | None = None,
     **timeouts: float,
 ) -> AsyncIterator[World]:
     """Sluice in this process; see the module's first lines.
 
     Its models: ``sim-*``, the simulator's; ``raw``, a provider that the test writes itself;
     ``nobody``, where nobody listens; ``deaf``, which accepts no connection. ``provider_tls``:
-    the simulator speaks TLS; ``client_tls``: the service does. Other words are `Timeouts`.
+    the simulator speaks TLS; ``client_tls``: the service does. Nobody is asked twice, unless
+    ``retries`` say so. ``fallbacks`` adds models, or changes those, each by its name and by those
+    of its fallbacks. Other words are `Timeouts`.
     """
     with trio.fail_after(PATIENCE), capture_logs() as logged, nobody() as gone, deaf() as unheard:
         async with (
@@ -339,7 +346,8 @@ async def open_world(
                 connections=ConnectionSettings(limit=limit),
                 timeouts=Timeouts(**timeouts),
                 providers=_providers(urls, provider_tls),
-                models=_models(Timeouts(**timeouts)),
+                retries=retries,
+                models=_models(Timeouts(**timeouts), fallbacks or {}),
             )
             listening = bind([config.server.bind], 4096)
             port = listening[0].getsockname()[1]
@@ -377,10 +385,14 @@ def _providers(urls: dict[str, str], tls: Certificate | None) -> dict[str, Provi
     }
 
 
-def _models(timeouts: Timeouts) -> dict[str, ModelSettings]:
+def _models(timeouts: Timeouts, fallbacks: Mapping[str, Sequence[str]]) -> dict[str, ModelSettings]:
     served = {"sim-*": "simulator", "raw": "raw", "nobody": "nobody", "deaf": "deaf"}
+    served |= {name: served.get(name, "simulator") for name in fallbacks}
     return {
-        name: ModelSettings(name, provider, timeouts=timeouts) for name, provider in served.items()
+        name: ModelSettings(
+            name, provider, timeouts=timeouts, fallback=tuple(fallbacks.get(name, ()))
+        )
+        for name, provider in served.items()
     }
 
 
