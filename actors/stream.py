@@ -291,7 +291,6 @@ class Stream:
         self.called_at = now
         if self.first_called_at is None:
             self.first_called_at = now
-        self.overdue = None
         self._calling = True
         if self._company is None and self.job.streamed:
             self._company = Company(self, now)
@@ -300,7 +299,7 @@ class Stream:
 
     def call_over(self) -> None:
         """The provider's connection is let go of, and nothing can become due any more."""
-        self._let_go = None
+        self._let_go = self.overdue = None
         self._calling = False
         self.services.scan.remove(self)
 
