@@ -13,12 +13,13 @@ from __future__ import annotations
 import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import msgspec
 import trio
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 from tests.http.edge_world import Answer, RawClient
@@ -314,7 +315,7 @@ async def open_world(
     provider_tls: Certificate | None = None,
     client_tls: Certificate | None = None,
     retries: RetrySettings = ONCE,
-    fallbacks: Mapping[str, Sequence[str]] | None = None,
+    models: Sequence[ModelSettings] = (),
     **timeouts: float,
 ) -> AsyncIterator[World]:
     """Sluice in this process; see the module's first lines.
@@ -322,8 +323,8 @@ async def open_world(
     Its models: ``sim-*``, the simulator's; ``raw``, a provider that the test writes itself;
     ``nobody``, where nobody listens; ``deaf``, which accepts no connection. ``provider_tls``:
     the simulator speaks TLS; ``client_tls``: the service does. Nobody is asked twice, unless
-    ``retries`` say so. ``fallbacks`` adds models, or changes those, each by its name and by those
-    of its fallbacks. Other words are `Timeouts`.
+    ``retries`` say so. ``models`` are more of them, or others of the same name; their timeouts are
+    those of all. Other words are `Timeouts`.
     """
     with trio.fail_after(PATIENCE), capture_logs() as logged, nobody() as gone, deaf() as unheard:
         async with (
@@ -347,7 +348,7 @@ async def open_world(
                 timeouts=Timeouts(**timeouts),
                 providers=_providers(urls, provider_tls),
                 retries=retries,
-                models=_models(Timeouts(**timeouts), fallbacks or {}),
+                models=_models(Timeouts(**timeouts), models),
             )
             listening = bind([config.server.bind], 4096)
             port = listening[0].getsockname()[1]
@@ -385,15 +386,10 @@ def _providers(urls: dict[str, str], tls: Certificate | None) -> dict[str, Provi
     }
 
 
-def _models(timeouts: Timeouts, fallbacks: Mapping[str, Sequence[str]]) -> dict[str, ModelSettings]:
+def _models(timeouts: Timeouts, models: Sequence[ModelSettings]) -> dict[str, ModelSettings]:
     served = {"sim-*": "simulator", "raw": "raw", "nobody": "nobody", "deaf": "deaf"}
-    served |= {name: served.get(name, "simulator") for name in fallbacks}
-    return {
-        name: ModelSettings(
-            name, provider, timeouts=timeouts, fallback=tuple(fallbacks.get(name, ()))
-        )
-        for name, provider in served.items()
-    }
+    plain = [ModelSettings(name, provider) for name, provider in served.items()]
+    return {each.name: replace(each, timeouts=timeouts) for each in [*plain, *models]}
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
