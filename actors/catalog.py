@@ -175,7 +175,7 @@ ACTOR = Label(
         "link",
         "metrics",
         "provider",
-        "returns",
+        "lease",
         "shares",
         "store",
         "streams",

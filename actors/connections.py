@@ -1,4 +1,6 @@
-"""The connection manager: grants the slots of this replica, and takes them back.
+"""The connection manager of one process: grants the slots of a replica, and takes them back.
+
+Those of a replica with several workers are in `lending` and `borrowing`.
 
 Promises:
 
@@ -6,21 +8,18 @@ Promises:
 * A slot is given back once, whatever path its stream took.
 * Who holds a slot is known beyond an incarnation: a restart neither loses a slot nor grants one
   twice, also while the streams drain.
-* When a process ends, whatever its streams held is free.
 """
 
 from __future__ import annotations
 
-import msgspec
-import trio
+import math
 
-from sluice.engine import Actor, ActorError, Mailbox, Message, Ref, handler
+import msgspec
+
+from sluice.engine import Actor, Mailbox, Message, handler
 
 from .returns import Returns
 from .slots import Slots
-
-RETRY = 0.1
-"""Seconds until another try, when what was returned cannot be told."""
 
 RETRY_AFTER = 1.0
 """Seconds after which one who was refused may find a slot: most streams end within a few."""
@@ -31,9 +30,10 @@ class Granted(msgspec.Struct, frozen=True, tag=True):
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """All slots are taken."""
+    """All slots are taken; or, ``overloaded``, it could not be found out whether one is free."""
 
     retry_after: float
+    overloaded: bool = False
 
 
 class SlotsInUse(msgspec.Struct, frozen=True):
@@ -47,16 +47,10 @@ class SlotsInUse(msgspec.Struct, frozen=True):
 
 
 class Acquire(Message[Granted | Refused], frozen=True):
-    """A slot for ``stream``, which lives in ``process``. Idempotent."""
+    """A slot for ``stream``, which came at ``at`` (`trio.current_time`). Idempotent."""
 
     stream: str
-    process: str = ""
-
-
-class Released(Message[None], frozen=True):
-    """Streams of another process need their slots no more. Idempotent."""
-
-    streams: list[str]
+    at: float = math.inf
 
 
 class Count(Message[SlotsInUse], frozen=True):
@@ -68,8 +62,7 @@ class Connections(Actor):
 
     Args:
         slots: who holds one, kept by the factory from one incarnation to the next.
-        returns: where streams of this process give theirs back, and where those who know say
-            that another process has ended. No mailbox can be too full for that.
+        returns: where streams give theirs back. No mailbox can be too full for that.
     """
 
     mailbox = Mailbox(capacity=16384)
@@ -83,15 +76,10 @@ class Connections(Actor):
     def acquire(self, message: Acquire) -> Granted | Refused:
         """Grant or refuse."""
         self._take_back()
-        if not self._slots.take(message.stream, message.process):
+        if not self._slots.take(message.stream):
             self._refused += 1
             return Refused(RETRY_AFTER)
         return Granted()
-
-    @handler
-    def released(self, message: Released) -> None:
-        """Take back."""
-        self._slots.give_back_all(message.streams)
 
     @handler
     def count(self, _message: Count) -> SlotsInUse:
@@ -107,33 +95,4 @@ class Connections(Actor):
         )
 
     def _take_back(self) -> None:
-        for process in self._returns.take_ended():
-            self._slots.bereave(process)
         self._slots.give_back_all(self._returns.take())
-
-
-class Returner(Actor):
-    """The actor ``returns`` of a worker: tells the host's manager what slots are free again."""
-
-    mailbox = Mailbox(capacity=16)
-
-    def __init__(self, returns: Returns, connections: str) -> None:
-        self._returns = returns
-        self._connections = connections
-
-    async def on_start(self) -> None:
-        """Tell for ever."""
-        self.context.spawn(send_back, self._returns, self.context.ref(self._connections))
-
-
-async def send_back(returns: Returns, connections: Ref) -> None:
-    """Tell ``connections``, in another process, what is put into ``returns``; for ever."""
-    while True:
-        await returns.wait()
-        names = returns.take()
-        try:
-            await connections.tell(Released(names))
-        except ActorError:
-            for name in names:
-                returns.put(name)
-            await trio.sleep(RETRY)

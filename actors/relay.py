@@ -99,7 +99,7 @@ async def _admitted(stream: Stream) -> None:
 
 async def _acquire(stream: Stream, connections: Ref) -> None:
     """Return with a slot. Where it may have been granted unheard, it is given back."""
-    acquire = Acquire(stream.id, stream.services.process)
+    acquire = Acquire(stream.id, stream.job.validated)
     try:
         try:
             reply = await connections.ask(acquire)
@@ -115,6 +115,8 @@ async def _acquire(stream: Stream, connections: Ref) -> None:
         stream.services.returns.put(stream.id)
         raise
     if isinstance(reply, Refused):
+        if reply.overloaded:
+            raise _overloaded()
         raise _no_capacity(429, "no_capacity", "All connections are in use.", reply.retry_after)
 
 

@@ -1,8 +1,7 @@
 """Slots on their way back to the connection manager, without a message each.
 
 A stream that ends puts its name here, which costs an append. The manager of the same process
-takes what has come before it decides or tells anything, so it is right whenever somebody looks;
-to that of another process they are told (`connections.send_back`).
+takes what has come before it decides or tells anything, so it is right whenever somebody looks.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ import trio
 class Returns:
     """The names of streams that need their slots no more. It outlives the manager."""
 
-    __slots__ = ("_ended", "_names", "_put")
+    __slots__ = ("_names", "_poked", "_put")
 
     def __init__(self) -> None:
         self._names: list[str] = []
-        self._ended: list[str] = []
+        self._poked = False
         self._put = trio.Event()
 
     def __len__(self) -> int:
@@ -34,17 +33,14 @@ class Returns:
         names, self._names = self._names, []
         return names
 
-    def end(self, process: str) -> None:
-        """``process`` has ended, however it did, and with it all its streams. As `put`."""
-        self._ended.append(process)
-
-    def take_ended(self) -> list[str]:
-        """The processes that ended since the last time."""
-        processes, self._ended = self._ended, []
-        return processes
+    def poke(self) -> None:
+        """Have `wait` return, now or as soon as somebody waits."""
+        self._poked = True
+        self._put.set()
 
     async def wait(self) -> None:
-        """Return when there is something to take. For one who waits."""
-        if not self._names:
+        """Return when there is something to take, or `poke` was called. For one who waits."""
+        if not self._names and not self._poked:
             self._put = trio.Event()
             await self._put.wait()
+        self._poked = False

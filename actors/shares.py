@@ -12,12 +12,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import trio
 
 from sluice.engine import Actor, ActorError, Mailbox, Message, Ref, handler
 
 from .accounting import Load
+from .connections import Count
 from .exposition import Renderer
 from .merging import Whole
 from .metrics import Extract, Figures, Render, Vitals
@@ -132,6 +134,8 @@ class Collector(Actor):
         outbox: its shares, likewise.
         samplers: what to read into ``own`` before each rendering.
         givers: the actors ``shares`` of the workers.
+        slots: the host's connection manager, which the samplers read: it is asked to look at
+            what the workers hold now.
     """
 
     mailbox = Mailbox(capacity=16_384)
@@ -143,12 +147,14 @@ class Collector(Actor):
         outbox: Outbox,
         samplers: Sequence[Sampler],
         givers: Callable[[], Sequence[Ref]],
+        slots: str | None = None,
     ) -> None:
         self._whole = whole
         self._own = own
         self._outbox = outbox
         self._samplers = samplers
         self._givers = givers
+        self._slots = slots
         self._renderer = Renderer(whole.tally)
         self._rests = Rests()
         self._collecting = trio.Lock()
@@ -205,8 +211,14 @@ class Collector(Actor):
                 async with trio.open_nursery() as nursery:
                     for giver in self._givers():
                         nursery.start_soon(self._collect_from, giver)
+                    if self._slots is not None:
+                        nursery.start_soon(self._look, self.context.ref(self._slots))
             self._add_own()
             self._whole.settle()
+
+    async def _look(self, slots: Ref) -> None:
+        with suppress(ActorError):  # then what it was told last counts
+            await slots.ask(Count())
 
     async def _collect_from(self, giver: Ref) -> None:
         more = True

@@ -60,8 +60,6 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What a stream needs of the worker it lives in."""
 
     connections: Ref
-    process: str = ""
-    """The worker's name, if it is one of several."""
     returns: Returns
     """Where slots are given back."""
     providers: Mapping[str, ProviderClient]

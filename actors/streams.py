@@ -46,7 +46,7 @@ class Place(msgspec.Struct, frozen=True):
     process: str = ""
     """Its name; empty: it is alone."""
     connections: str = "connections"
-    """The address of the connection manager of the replica."""
+    """The address of the connection manager of the replica; streams ask the worker's own."""
     metrics: str = "metrics"
     """That of who renders the metrics of the replica; what counts is always the worker's own."""
 
@@ -154,7 +154,6 @@ class Streams(Actor):
         spawn: starts a task of the worker's.
         drain: seconds that streams get to end when it is stopped.
         returns: where streams give their slots back.
-        place: which process this is, and where its connection manager is.
         report: takes each stream's report.
         on_fault: takes what was a mistake of ours.
         routing: where fallbacks are found.
@@ -173,7 +172,6 @@ class Streams(Actor):
         spawn: Callable[..., None],
         drain: float,
         returns: Returns,
-        place: Place,
         report: Callable[[RequestReport], None],
         on_fault: Callable[[BaseException], None],
         routing: Routing,
@@ -186,7 +184,6 @@ class Streams(Actor):
         self._spawn = spawn
         self._drain = drain
         self._returns = returns
-        self._place = place
         self._report = report
         self._on_fault = on_fault
         self._routing = routing
@@ -196,8 +193,7 @@ class Streams(Actor):
         """Begin to take streams."""
         self.context.spawn(self._tell_chunks)
         services = Services(
-            connections=self.context.ref(self._place.connections),
-            process=self._place.process,
+            connections=self.context.ref("connections"),
             returns=self._returns,
             providers=self._make_providers(self.context),
             pump=self._pump,

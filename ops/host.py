@@ -24,14 +24,13 @@ import trio
 
 from sluice.actors import shares
 from sluice.actors.catalog import Known
-from sluice.actors.connections import Connections
+from sluice.actors.leases import Leases
+from sluice.actors.lending import Lender, Shrink
 from sluice.actors.merging import Whole
 from sluice.actors.outbox import Outbox
 from sluice.actors.process import sample_process
-from sluice.actors.returns import Returns
 from sluice.actors.samplers import engine_sampler
 from sluice.actors.shares import Collector
-from sluice.actors.slots import Slots
 from sluice.actors.store import Change
 from sluice.actors.tally import Tally
 from sluice.engine import (
@@ -87,8 +86,8 @@ class Host:
         self.links = Links(HOST, PROTOCOL, peers=self.names)
         self.log = get_logger("sluice.host")
         self.addresses = [address_of(each) for each in listening]
-        self.slots = Slots(config.connections.limit, config.connections.soft_ratio)
-        self.returns = Returns()
+        connections = config.connections
+        self.slots = Leases(connections.limit, connections.soft_ratio, workers)
         self.store = store_of(config, self._on_store)
         self.tally = Tally(Known.of(config.routing, VERSION))
         self.watchers: set[Callable[[Event], None]] = set()
@@ -115,8 +114,13 @@ class Host:
             "root",
             [
                 *store_children(self.config, self.store),
-                ChildSpec("metrics", lambda: Collector(whole, own, outbox, samplers, self._givers)),
-                ChildSpec("connections", lambda: Connections(self.slots, self.returns)),
+                ChildSpec(
+                    "metrics",
+                    lambda: Collector(
+                        whole, own, outbox, samplers, self._givers, slots="connections"
+                    ),
+                ),
+                ChildSpec("connections", lambda: Lender(self.slots, self._borrowers)),
                 ChildSpec(CONTROL, lambda: HostControl(self.desk)),
                 SupervisorSpec(WORKERS, [self._worker(name) for name in self.names]),
             ],
@@ -214,6 +218,8 @@ class Host:
         self.config = found.config
         self.tally.learn(Known.of(found.config.routing, VERSION))
         make_live(found, self.slots)
+        if self.slots.lent > self.slots.limit:
+            self.system.ref("connections").tell_nowait(Shrink())
         fresh = _memory_file(msgspec.msgpack.encode(found.config))
         os.dup2(fresh, self._configuration, inheritable=False)  # at once: whoever starts has one
         os.close(fresh)
@@ -258,7 +264,7 @@ class Host:
 
     def _bereave(self, process: str) -> None:
         """The link has ended before: nothing that ``process`` asked is handled after this."""
-        self.returns.end(process)
+        self.slots.bereave(process)
         if self.state == "starting":
             self._early.append(process)
         else:
@@ -270,6 +276,15 @@ class Host:
 
     def _givers(self) -> list[Ref]:
         return [self.system.ref(f"shares@{name}") for name in self._up()]
+
+    def _borrowers(self) -> dict[str, Ref]:
+        """The workers that can be asked for slots. Those that drain give back by themselves."""
+        found = {name: self.process(name) for name in self._up()}
+        return {
+            identity(name, each.generation): self.system.ref(f"lease@{name}")
+            for name, each in found.items()
+            if each is not None
+        }
 
     def _up(self) -> list[str]:
         return [] if self.state == "starting" else self.names

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sluice.actors.connections import Acquire, Count, Released
+from sluice.actors.connections import Count
+from sluice.actors.lending import Borrow, Has, Look, Spare
 from sluice.actors.metrics import Figures, Render
 from sluice.actors.pages import Rest
 from sluice.actors.shares import GiveShares, TakeShares
@@ -34,7 +35,7 @@ _FOR_OPERATORS: Final[list[type[Message[Any]]]] = [Survey, Order, LogFrom, Repor
 
 PROTOCOL: Final = Protocol(
     [
-        *(Acquire, Released, Count, Render, Rest, Figures, GiveShares, TakeShares, Drain),
+        *(Borrow, Has, Look, Spare, Count, Render, Rest, Figures, GiveShares, TakeShares, Drain),
         *_FOR_OPERATORS,
     ]
 )

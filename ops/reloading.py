@@ -9,7 +9,6 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from sluice.actors.slots import Slots
 from sluice.engine import EngineError
 from sluice.ops import logs
 from sluice.ops.config import Config, ConfigurationError
@@ -32,6 +31,13 @@ class Reloadable(Protocol):
 
     async def adopt(self, found: Plan) -> None:
         """Have ``found.config`` in force. Raises `EngineError`; then the old one is."""
+
+
+class Resizable(Protocol):
+    """The slots of a replica: `Slots`, or the `Leases` of several workers."""
+
+    def resize(self, limit: int, soft_ratio: float) -> None:
+        """Another limit from now on."""
 
 
 class Reloader:
@@ -87,7 +93,7 @@ class Reloader:
         return True
 
 
-def make_live(found: Plan, slots: Slots) -> None:
+def make_live(found: Plan, slots: Resizable) -> None:
     """What can change at once does."""
     config = found.config
     slots.resize(config.connections.limit, config.connections.soft_ratio)

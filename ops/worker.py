@@ -26,8 +26,9 @@ from importlib import metadata
 import trio
 
 from sluice.actors.accounting import Window
+from sluice.actors.borrowing import Borrower, Lease, LeasedConnections
 from sluice.actors.catalog import Known
-from sluice.actors.connections import Connections, Returner
+from sluice.actors.connections import Connections
 from sluice.actors.ledger import Ledger
 from sluice.actors.metrics import Metrics
 from sluice.actors.outbox import Outbox
@@ -108,6 +109,8 @@ class Worker:
         self.streams = StreamService()
         self.slots = Slots(config.connections.limit, config.connections.soft_ratio)
         self.returns = Returns()
+        self.lease = Lease(place.process, self.returns)
+        """Of a worker that is one of several: its part of the slots."""
         self.ledger = Ledger()
         self.outbox = Outbox(place.process)
         self.shelves = {name: Shelf(each) for name, each in config.providers.items()}
@@ -279,6 +282,7 @@ async def open_worker(
                 worker.serves(system)
                 try:
                     yield worker
+                    worker.lease.leave()
                     if not worker.is_replaced():
                         await worker.drain()
                         system.hurry(GRACE)
@@ -337,10 +341,11 @@ def _alone(worker: Worker) -> list[ChildSpec]:
 
 def _of_several(worker: Worker) -> list[ChildSpec]:
     """What a worker has in its place, for a host that keeps the slots and adds up the counts."""
-    place, returns, outbox = worker.place, worker.returns, worker.outbox
+    place, lease, returns, outbox = worker.place, worker.lease, worker.returns, worker.outbox
     return [
         ChildSpec("shares", lambda: ShareGiver(outbox, "metrics", place.metrics)),
-        ChildSpec("returns", lambda: Returner(returns, place.connections)),
+        ChildSpec("connections", lambda: LeasedConnections(lease, place.connections)),
+        ChildSpec("lease", lambda: Borrower(lease, returns, place.connections)),
         ChildSpec("drain", lambda: Drainer(worker.drain)),
     ]
 
@@ -362,7 +367,6 @@ def _streams(worker: Worker) -> Streams:
         spawn=worker.spawn,
         drain=config.server.drain,
         returns=worker.returns,
-        place=worker.place,
         report=worker.report,
         on_fault=worker.on_fault,
         routing=config.routing,

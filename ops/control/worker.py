@@ -10,7 +10,6 @@ from typing import Final, Protocol
 import trio
 
 from sluice.actors.metrics import Figures
-from sluice.actors.slots import Slots
 from sluice.actors.tally import Tally
 from sluice.engine import ActorError, ActorStatistics, System
 from sluice.engine import Done as EngineDone
@@ -43,16 +42,28 @@ _FRESH: Final = 1.0
 """Seconds that the metrics actor has to read what nobody tells; then the numbers are older."""
 
 
+class Limited(Protocol):
+    """The slots of the replica: how many are in use is its length."""
+
+    limit: int
+
+    def __len__(self) -> int:
+        """In use."""
+
+
 class Service(Protocol):
     """A `Worker` that is alone, or the host of several."""
 
     config: Config
     addresses: list[str]
-    slots: Slots
     tally: Tally
     """The numbers of the whole replica."""
     system: System
     watchers: set[Callable[[EngineEvent], None]]
+
+    @property
+    def slots(self) -> Limited:
+        """The replica's."""
 
     @property
     def state(self) -> Lifecycle:

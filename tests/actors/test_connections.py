@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio.testing
 
-from sluice.actors.connections import Acquire, Connections, Count, Granted, Refused, Released
+from sluice.actors.connections import Acquire, Connections, Count, Granted, Refused
 from sluice.actors.returns import Returns
 from sluice.actors.slots import Slots
 from sluice.engine import ChildSpec, Ref, SupervisorSpec, System, open_system
@@ -86,17 +86,3 @@ async def test_what_ends_around_a_restart_is_neither_lost_nor_granted_twice(
         assert (await ref.ask(Count())).active == 1
         assert await streams.begin(ref, "c")
         assert not await streams.begin(ref, "d")
-
-
-async def test_slots_of_another_process_come_back_by_message_and_all_of_them_with_its_end() -> None:
-    streams = Streams(limit=3)
-    async with manager(streams) as system:
-        ref = system.ref("connections")
-        for name, process in (("a", "one"), ("b", "one"), ("c", "two")):
-            assert await ref.ask(Acquire(name, process)) == Granted()
-        ref.tell_nowait(Released(["a"]))
-        assert (await ref.ask(Count())).active == 2
-        streams.returns.end("one")
-        streams.returns.end("one")
-        ref.tell_nowait(Released(["b"]))
-        assert (await ref.ask(Count())).active == 1

@@ -68,7 +68,7 @@ def actor(
         ("edge", "edge"),
         ("providers/openai", "provider"),
         ("shares", "shares"),
-        ("returns", "returns"),
+        ("lease", "lease"),
         ("drain", "drain"),
         ("control", "control"),
         ("store/embedded", "store"),

@@ -30,16 +30,6 @@ def test_taking_and_giving_back_twice_is_as_good_as_once() -> None:
     assert not slots.give_back("never had one")
 
 
-def test_what_a_process_held_is_free_when_it_has_ended() -> None:
-    slots = Slots(3, 0.8)
-    for holder, process in (("a", "one"), ("b", "two"), ("c", "one")):
-        slots.take(holder, process)
-    assert slots.bereave("one") == 2
-    assert len(slots) == 1
-    assert slots.bereave("one") == 0
-    assert slots.give_back("b")
-
-
 def test_from_the_soft_limit_on_it_says_so() -> None:
     slots = Slots(10, 0.8)
     for each in range(7):
@@ -79,12 +69,3 @@ def test_another_limit_holds_from_then_on_and_takes_no_slot_away() -> None:
     slots.give_back("b")
     assert slots.take("d")
     assert (slots.limit, slots.soft_limit) == (2, 1)
-
-
-def test_who_holds_slots_is_counted_by_process() -> None:
-    slots = Slots(4, 0.8)
-    for stream, process in (("a", "one"), ("b", "two"), ("c", "one")):
-        slots.take(stream, process)
-    assert slots.by_process() == {"one": 2, "two": 1}
-    slots.bereave("one")
-    assert slots.by_process() == {"two": 1}

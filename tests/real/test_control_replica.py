@@ -81,13 +81,13 @@ async def an_actor_of_a_worker_obeys(sluice: Commands, heard: Listener) -> None:
     assert "resumed" in await sluice.done("resume", "workers/worker-1/providers/simulator")
     assert "incarnation 2" in await sluice.done("restart", "shares@worker-1")
     assert "incarnation 2" in await sluice.done("restart", "control@worker-1")
-    assert "stopped" in await sluice.done("stop", "returns@worker-2")
-    assert "stopped already" in await sluice.refused("stop", "returns@worker-2")
-    assert "was stopped" in await sluice.done("restart", "returns@worker-2")
+    assert "stopped" in await sluice.done("stop", "lease@worker-2")
+    assert "stopped already" in await sluice.refused("stop", "lease@worker-2")
+    assert "was stopped" in await sluice.done("restart", "lease@worker-2")
     for event in (
         "paused       providers/simulator@worker-1 #1",
         "started      shares@worker-1 #2",
-        "stopped      returns@worker-2 #1",
+        "stopped      lease@worker-2 #1",
     ):
         await heard.tells(event)
 
