@@ -54,6 +54,7 @@ REASONS: Final = tuple(reason for reason in get_args(Reason) if reason != "final
 _JUDGED: Final[dict[str, tuple[Reason, Hope]]] = {
     "provider_rate_limited": ("rate_limited", "retry"),
     "provider_unavailable": ("unavailable", "retry"),
+    "provider_overloaded": ("unavailable", "retry"),
     "provider_refused": ("connection", "retry"),
     "provider_unreachable": ("connection", "retry"),
     "provider_reset": ("connection", "retry"),
