@@ -212,11 +212,12 @@ async def _attempt(stream: Stream) -> None:
 
 def _told(stream: Stream, outcome: Outcome, failure: Failure | None) -> Attempt:
     """What is told of a call that is over."""
-    model, status, code = stream.model, 200 if stream.latency is not None else None, ""
-    if failure is not None:
-        status, code = failure.provider_status or status, failure.code
-    seconds = 0.0 if stream.called_at is None else trio.current_time() - stream.called_at
-    return Attempt(model.provider, outcome, stream.latency, model.name, status, code, seconds)
+    model, latency = stream.model, stream.latency
+    seconds = trio.current_time() - (stream.called_at or 0.0)
+    if failure is None:
+        return Attempt(model.provider, outcome, latency, model.name, 200, "", seconds)
+    status = failure.provider_status or (None if latency is None else 200)
+    return Attempt(model.provider, outcome, latency, model.name, status, failure.code, seconds)
 
 
 async def _call(stream: Stream, provider: ProviderClient, body: bytes) -> Call:
