@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -302,6 +304,22 @@ async def test_a_cancelled_wait_releases_everything_and_tells_the_client(
         assert at.report.end == "stopping"
         assert at.client.head is not None
         assert at.client.head[0] == 503
+
+
+async def test_a_stream_that_ended_in_a_wait_leaves_nothing_to_the_collector() -> None:
+    gc.disable()
+    try:
+        async with chain(a=[status(503, retry_after=6)]) as at, trio.open_nursery() as nursery:
+            nursery.start_soon(at.live)
+            await trio.testing.wait_all_tasks_blocked()
+            at.stream.interrupt(stopped())
+            await at.stream.ended.wait()
+        stream = weakref.ref(at.stream)
+        at.client.unwatch()
+        del at.stream
+        assert stream() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_heartbeat_that_was_half_sent_is_whole_before_another_answers(
