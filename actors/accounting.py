@@ -14,6 +14,7 @@ from .catalog import TOTAL
 from .reports import RequestReport
 from .tally import Update
 
+_AGAIN = {"retry": "sse_retries_total", "fallback": "sse_fallbacks_total"}
 _LEAVING = {"client_left": "left", "client_stalled": "stalled"}
 
 
@@ -52,12 +53,13 @@ def _outcome(report: RequestReport) -> list[Update]:
 
 
 def _attempts(report: RequestReport) -> list[Update]:
-    """Every call of a provider, and how long it took to its first content (``decision 18``)."""
+    """Calls of providers, their time to the first content (``decision 18``), why others came."""
     moved: list[Update] = []
     for attempt in report.attempts:
         moved.append(("sse_provider_requests_total", (attempt.provider, attempt.status), 1))
         if attempt.latency is not None:
             moved.append(("sse_provider_latency_seconds", (attempt.provider,), attempt.latency))
+    moved += [(_AGAIN[each.by], (each.provider, each.reason), 1) for each in report.again]
     return moved
 
 

@@ -20,6 +20,7 @@ import msgspec
 
 from sluice.engine import ASK_BOUNDS
 
+from .attempts import REASONS
 from .failures import ErrorType
 from .failures import Stage as FailureStage
 from .reports import Outcome
@@ -189,6 +190,7 @@ STORE_OUTCOME = Label(
 VERSION = Label("version", "The release that runs.", configured="version")
 LEAVING = Label("reason", "Left: it closed. Stalled: it took no byte.", ("left", "stalled"))
 WHEN = Label("when", "How far its answer was.", ("before_first_chunk", "streaming"))
+ATTEMPT_REASON = Label("reason", "Why the call before it failed.", REASONS)
 POOL_STATE = Label("state", "In use by a request, or kept for the next.", ("active", "idle"))
 
 REQUEST_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -436,6 +438,26 @@ EXTENDED: dict[str, Metric] = _names(
             stage="streaming",
             origin="extended",
             labels=(LEAVING, WHEN),
+        ),
+        Metric(
+            name="sse_retries_total",
+            kind="counter",
+            help="Calls of a provider that were made again before the client had a first byte",
+            unit="retries",
+            domain="Resilience Patterns",
+            stage="provider_call",
+            origin="extended",
+            labels=(PROVIDER, ATTEMPT_REASON),
+        ),
+        Metric(
+            name="sse_fallbacks_total",
+            kind="counter",
+            help="Times that a fallback was turned to because this provider had failed",
+            unit="requests",
+            domain="Resilience Patterns",
+            stage="provider_call",
+            origin="extended",
+            labels=(PROVIDER, ATTEMPT_REASON),
         ),
         Metric(
             name="sse_provider_connections",

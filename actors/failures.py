@@ -41,7 +41,8 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
 
     ``message`` is ours, never a provider's text. Where the client's own mistake was found by the
     provider, its words are in ``told``. ``code`` is a stable word for programs.
-    ``retry_after`` is in seconds.
+    ``retry_after`` is in seconds; None: nobody said. ``provider_status`` is the status of the
+    provider's answer, where that is what failed.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
         self.param = param
         self.retry_after = retry_after
         self.told = told
+        self.provider_status: int | None = None
 
     @property
     def words(self) -> str:

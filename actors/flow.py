@@ -21,6 +21,9 @@ from .settings import Timeouts
 from .sse import HEARTBEAT, FrameTooLarge, SseDecoder, SseEvent, encode
 from .upstream_failures import broken, internal, no_end_marker, too_large, too_slow
 
+HELD = 64 * 1024
+"""Bytes of events that say nothing yet, such as a role, that are held back at most."""
+
 
 class Upstream(Protocol):
     """What a flow needs of a provider's connection (see `sluice.actors.upstream`)."""
@@ -57,6 +60,7 @@ class Flow:
         "_client_format",
         "_end",
         "_feed",
+        "_held",
         "_opened",
         "_opening",
         "_parked",
@@ -96,6 +100,7 @@ class Flow:
     ) -> None:
         self._opening = opening
         self._opened = False
+        self._held = b""
         self._prefix = b"id: " + stream_id.encode() + b"-"
         self._upstream = upstream
         self._client = client
@@ -164,9 +169,21 @@ class Flow:
             self.failure = too_large()
         except Failure as failure:
             self.failure = failure
-        if out and self.first_chunk_at is None:
+        text = b"".join(out)
+        return self._once_said(text, now) if self.first_chunk_at is None else text
+
+    def _once_said(self, text: bytes, now: float) -> bytes:
+        """``text`` and what was held back before it; nothing while nothing has been said.
+
+        Until then it may still be another provider that answers.
+        """
+        self._held += text
+        if self.first_content_at is None and not self.ended and len(self._held) < HELD:
+            return b""
+        text, self._held = self._held, b""
+        if text:
             self.first_chunk_at = now
-        return b"".join(out)
+        return text
 
     def _look_for_content(self, chunk: Chunk, now: float) -> None:
         if chunk.says_something:
@@ -302,6 +319,8 @@ class Flow:
 
     async def fail(self, failure: Failure, timeout: float) -> None:
         """Send what is pending, one error frame, no end marker, and the end of the body."""
+        if self.first_chunk_at is None:
+            self.events = self.chunks = 0  # what was held back is never sent
         await self._close(self._numbered(self._client_format.failure_event(failure)), timeout)
 
     async def _close(self, text: bytes, timeout: float) -> None:

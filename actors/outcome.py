@@ -48,8 +48,9 @@ def report_of(stream: Stream, ending: Ending, now: float) -> RequestReport:
         and ending.error_type in _TURNED_AWAY
         and ending.stage in {"admission", "validation"}
     )
+    model = job.model if stream.first_content_at is None else stream.model
     first_chunk_at = None if flow is None else flow.first_chunk_at
-    chunks = 0 if flow is None else flow.chunks
+    chunks = 0 if flow is None or first_chunk_at is None else flow.chunks
     return RequestReport(
         request_id=job.request_id,
         stream_id=stream.id,
@@ -57,8 +58,8 @@ def report_of(stream: Stream, ending: Ending, now: float) -> RequestReport:
         streamed=job.streamed,
         outcome=None if turned_away else outcome_of(ending),
         http_status=stream.http_status,
-        provider=stream.model.provider,
-        model=stream.model.name,
+        provider=model.provider,
+        model=model.name,
         duration=now - job.arrived,
         stages=_stages(stream, first_chunk_at, now),
         substages=_substages(stream),
@@ -67,6 +68,7 @@ def report_of(stream: Stream, ending: Ending, now: float) -> RequestReport:
         chunks=0 if flow is None else chunks - flow.told_chunks,
         chunks_total=chunks,
         attempts=tuple(stream.attempts),
+        again=tuple(stream.again),
         error=error_of(ending),
         end=_end_word(ending),
     )
@@ -77,9 +79,9 @@ def _stages(
 ) -> tuple[tuple[str, float], ...]:
     job = stream.job
     stages = [("validation", job.validated - job.arrived)]
-    if stream.called_at is not None:
+    if stream.first_called_at is not None:
         answered_at = stream.first_content_at or now
-        stages.append(("provider_call", answered_at - stream.called_at))
+        stages.append(("provider_call", answered_at - stream.first_called_at))
     if first_chunk_at is not None:
         stages.append(("streaming", now - first_chunk_at))
     return tuple(stages)

@@ -6,7 +6,7 @@
 2. cache lookup: comes between the slot and the call
 3. coalesce: likewise
 4. permit: the breaker's, likewise
-5. call the provider: `_attempt`; retries and the fallback chain are a loop around it
+5. call the provider: `_attempt`; `_served` is the loop around it: retries, then the fallbacks
 6. relay: `_relay`; until something must be decided the pump moves the bytes
 7. rescue: around `_relay`, where a `Failure` after the first byte is caught
 8. end: `_tell` the client, if it has not seen the end, and `_report`, on every path
@@ -18,11 +18,13 @@ first byte, without a marker; or a cut connection, when the client itself is gon
 from __future__ import annotations
 
 import functools
+from typing import NoReturn
 
 import trio
 
 from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull, Ref
 
+from .attempts import GiveUp, Retry
 from .connections import Acquire, Refused
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted, UpstreamFault
 from .flow import Flow
@@ -89,7 +91,7 @@ async def _admitted(stream: Stream) -> None:
         stream.holds_slot = True
         stream.admitted_at = trio.current_time()
         stream.check()
-        await _attempt(stream)
+        await _served(stream)
     finally:
         stream.holds_slot = False
         stream.services.returns.put(stream.id)
@@ -133,15 +135,53 @@ def _no_capacity(status: int, code: str, message: str, retry_after: float) -> Fa
     )
 
 
+# -- whom to ask -------------------------------------------------------------------------------
+
+
+async def _served(stream: Stream) -> None:
+    """An answer of whoever gives one: of the model asked for, asked again, or of its fallbacks.
+
+    Raises the `Failure` that the client is told, when nobody is left to ask (`attempts`), and
+    any after the first byte.
+    """
+    while True:
+        try:
+            await _attempt(stream)
+        except Failure as failure:
+            if stream.interruption is not None or stream.answer_began:
+                raise
+            step = stream.after(failure)
+            if isinstance(step, GiveUp):
+                _give_up(failure, step)
+        else:
+            return
+        if isinstance(step, Retry):
+            await stream.turn_to(stream.model)
+            await stream.pause(step.after)
+        else:
+            await stream.turn_to(step.model)
+            stream.check()
+
+
+def _give_up(failure: Failure, step: GiveUp) -> NoReturn:
+    if step.failure is failure:
+        raise failure
+    raise step.failure from None
+
+
 # -- the call ----------------------------------------------------------------------------------
 
 
 async def _attempt(stream: Stream) -> None:
-    """One provider's answer, from the call to the end. Its outcome is told on every path."""
+    """One provider's answer, from the call to the end. Its outcome is told on every path.
+
+    What fails before the call is no attempt.
+    """
     provider = stream.services.providers[stream.model.provider]
     body = _body_for(stream, provider)
     call: Call | None = None
     outcome: Outcome | None = None
+    told: Failure | None = None
     well = False
     try:
         call = await _call(stream, provider, body)
@@ -149,16 +189,23 @@ async def _attempt(stream: Stream) -> None:
         await (_relay if stream.job.streamed else _answer)(stream, call, format_)
         well, outcome = True, "success"
     except Failure as failure:
-        interrupted = stream.interruption is not None
-        outcome = _interrupted(stream) if interrupted else outcome_of(failure)
+        told = None if stream.interruption is not None else failure
+        outcome = _interrupted(stream) if told is None else outcome_of(told)
         raise
-    except (ClientLeft, ClientStalled, *_ENDED_BY_OTHERS, trio.Cancelled):
+    except _ENDED_BY_OTHERS:
+        told = None if stream.interruption is not None else stream.overdue
+        if told is None:
+            outcome = _interrupted(stream)
+            raise
+        outcome = outcome_of(told)
+        raise told from None
+    except (ClientLeft, ClientStalled, trio.Cancelled):
         outcome = _interrupted(stream)
         raise
     finally:
         stream.call_over()
         if outcome is not None:
-            stream.attempts.append(Attempt(provider.name, outcome, stream.latency))
+            stream.attempts.append(_told(stream, outcome, told))
         if call is not None:
             provider.done(call, well=well)
 
@@ -171,20 +218,28 @@ def _body_for(stream: Stream, provider: ProviderClient) -> bytes:
     )
 
 
+def _told(stream: Stream, outcome: Outcome, failure: Failure | None) -> Attempt:
+    """What is told of a call that is over."""
+    model, latency = stream.model, stream.latency
+    seconds = trio.current_time() - (stream.called_at or 0.0)
+    if failure is None:
+        return Attempt(model.provider, outcome, latency, model.name, 200, "", seconds)
+    status = failure.provider_status or (None if latency is None else 200)
+    return Attempt(model.provider, outcome, latency, model.name, status, failure.code, seconds)
+
+
 async def _call(stream: Stream, provider: ProviderClient, body: bytes) -> Call:
     """The head of the provider's answer, its status good. Until then the client has company."""
-    job, model = stream.job, stream.model
+    streamed, timeouts = stream.job.streamed, stream.model.timeouts
     stream.called(trio.current_time())
     try:
-        call = await provider.call(
-            body, streamed=job.streamed, timeouts=model.timeouts, hold=stream.hold
-        )
+        call = await provider.call(body, streamed=streamed, timeouts=timeouts, hold=stream.hold)
     except UpstreamFault as fault:
         raise broken(fault, streaming=False) from fault
     try:
         stream.check()
+        await _check_head(call, provider, streamed=streamed)
         await stream.leave_company()
-        await _check_head(call, provider, streamed=job.streamed)
         stream.check()
     except BaseException:
         provider.done(call)
@@ -206,9 +261,6 @@ async def _check_head(call: Call, provider: ProviderClient, *, streamed: bool) -
 
 def _interrupted(stream: Stream) -> Outcome | None:
     """A provider is judged by what it did, not by its client's or our own end of the stream."""
-    reason = stream.interruption
-    if isinstance(reason, Failure) and reason.error_type == "timeout_error":
-        return "timeout"
     return "success" if stream.first_content_at is not None else None
 
 

@@ -17,6 +17,22 @@ class Attempt(msgspec.Struct, frozen=True):
     provider: str
     status: Outcome
     latency: float | None
+    model: str = ""
+    """As configured."""
+    http_status: int | None = None
+    """Of the provider's answer, if there was one."""
+    code: str = ""
+    """Of the failure; empty: there was none of the provider's."""
+    seconds: float = 0.0
+    """From the call to its end."""
+
+
+class Again(msgspec.Struct, frozen=True):
+    """Somebody was asked again because ``provider`` had failed, for one of `attempts.REASONS`."""
+
+    by: Literal["retry", "fallback"]
+    provider: str
+    reason: str
 
 
 class RequestReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +62,8 @@ class RequestReport(msgspec.Struct, frozen=True, kw_only=True):
     """Chunks delivered and not yet told by `ChunksStreamed`."""
     chunks_total: int = 0
     attempts: tuple[Attempt, ...] = ()
+    again: tuple[Again, ...] = ()
+    """The retries and the fallbacks, in their order."""
     error: tuple[ErrorType, Stage] | None = None
     end: str = "complete"
     """For the log: ``complete``, ``client_left``, ``client_stalled``, or a failure's code."""

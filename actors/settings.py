@@ -64,9 +64,26 @@ class ModelSettings(msgspec.Struct, frozen=True):
     upstream_model: str | None = None
     """What the provider calls it; None: what the client called it."""
     timeouts: Timeouts = Timeouts()
+    fallback: tuple[str, ...] = ()
+    """Models to ask in its place, in this order, when it cannot answer."""
+    context: int | None = None
+    """Tokens that it takes, if that is known."""
     max_tokens: int = MAX_TOKENS
     """Of an answer whose length the client does not bound, where the provider's format needs a
     bound (Anthropic's)."""
+
+
+class RetrySettings(msgspec.Struct, frozen=True):
+    """``[retries]``: how often and how long an answer is asked for, before its first byte."""
+
+    attempts: int = 2
+    """Of one model, after the first."""
+    backoff: float = 0.5
+    """Seconds before the first of them at most, doubled for each further one; full jitter."""
+    max_wait: float = 10.0
+    """Seconds before any of them at most; a longer ``Retry-After`` is not waited for."""
+    budget: float = 60.0
+    """Seconds after the first call in which others may begin, of whatever model."""
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True):
@@ -83,7 +100,10 @@ class Routing(msgspec.Struct, frozen=True):
     models: dict[str, ModelSettings]
 
     def find(self, model: str) -> ModelSettings | None:
-        """The entry for ``model``: its own name first, then the longest matching prefix."""
+        """The entry for ``model``: its own name first, then the longest matching prefix.
+
+        One that was found by its prefix says what the provider is to call the model.
+        """
         exact = self.models.get(model)
         if exact is not None and not exact.name.endswith("*"):
             return exact
@@ -92,4 +112,7 @@ class Routing(msgspec.Struct, frozen=True):
             for entry in self.models.values()
             if entry.name.endswith("*") and model.startswith(entry.name[:-1])
         ]
-        return max(patterns, key=lambda entry: len(entry.name), default=None)
+        found = max(patterns, key=lambda entry: len(entry.name), default=None)
+        if found is None or found.upstream_model is not None:
+            return found
+        return msgspec.structs.replace(found, upstream_model=model)

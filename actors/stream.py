@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import msgspec
 import trio
 
 from sluice.engine import Ref
 
+from .attempts import GiveUp, History, Retry, Step, chain_of, next_step
 from .client import Client
+from .company import Company
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted
 from .flow import Flow, Upstream
 from .formats import Asked, ClientFormat, ProviderFormat
 from .provider import ProviderClient
 from .pump import Pump
-from .reports import Attempt, RequestReport
+from .reports import Again, Attempt, RequestReport
 from .returns import Returns
 from .scan import Scan
-from .settings import ModelSettings
-from .sse import HEARTBEAT, encode
+from .settings import ModelSettings, RetrySettings, Routing
+from .sse import encode
 from .upstream_failures import too_slow
 
 _EVENT_STREAM = (
@@ -28,6 +32,9 @@ _EVENT_STREAM = (
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 )
+
+_COME_BACK = frozenset({429, 503})
+"""Statuses that say when to, always (``contract: HTTP``)."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +70,11 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     report: Callable[[RequestReport], None]
     """Told once of each stream, when it has ended: to log it and to count it."""
     on_fault: Callable[[BaseException], None]
+    routing: Routing = Routing({}, {})
+    """Where fallbacks are found."""
+    retries: RetrySettings = RetrySettings()
+    chance: Callable[[], float] = random.random
+    """From 0 to 1, for the jitter of retries."""
 
 
 class Stream:
@@ -82,18 +94,25 @@ class Stream:
         self.http_status = 0
         self.retry_after: float | None = None
         self.admitted_at: float | None = None
+        self.first_called_at: float | None = None
         self.called_at: float | None = None
+        """When the call that is under way, or was the last, began."""
         self.whole_at: float | None = None
         """When a whole answer was complete."""
         self.flow: Flow | None = None
         self.attempts: list[Attempt] = []
+        self.again: list[Again] = []
+        self.overdue: Failure | None = None
+        """What the provider took too long for: its call ends with it, not the stream."""
         self.interruption: Failure | ClientLeft | ClientStalled | None = None
         self.is_over = False
         """How it ends is decided: all that is left is to tell it."""
         self.look_at = float("inf")
+        self._history: History | None = None
+        self._calling = False
         self._let_go: Callable[[], None] | None = None
-        """Ends what is under way with the provider."""
-        self._company: _Company | None = None
+        """Ends what is under way with the provider, or the wait before the next call."""
+        self._company: Company | None = None
 
     def __repr__(self) -> str:
         return f"<Stream {self.id[:8]} {self.model.name} {self.flow or 'before its answer'}>"
@@ -116,14 +135,14 @@ class Stream:
             self.client.give_up()
 
     def check(self) -> None:
-        """Raise `Interrupted`, if `interrupt` was called."""
-        if self.interruption is not None:
+        """Raise `Interrupted`, if `interrupt` was called, or the call is `overdue`."""
+        if self.interruption is not None or self.overdue is not None:
             raise Interrupted
 
     def hold(self, let_go: Callable[[], None]) -> None:
         """Remember how to end what is under way with the provider: see `upstream.Hold`."""
         self._let_go = let_go
-        if self.interruption is not None:
+        if self.interruption is not None or self.overdue is not None:
             let_go()
 
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -133,6 +152,7 @@ class Stream:
             (b"x-stream-id", self.id.encode()),
             (b"x-cache", b"MISS"),
             (b"x-provider", self.model.provider.encode()),
+            (b"x-model", self.model.name.encode()),
             *self._retry_after_header(),
             *self.job.headers,
         ]
@@ -177,6 +197,8 @@ class Stream:
 
     async def fail(self, failure: Failure, timeout: float) -> None:
         """One clear error: a response of its own, or the last frame of one under way."""
+        if failure.retry_after is None and failure.status in _COME_BACK:
+            failure.retry_after = 1.0
         if not self.head_sent:
             body = self.job.format.failure_body(failure)
             self.retry_after = failure.retry_after
@@ -194,6 +216,57 @@ class Stream:
         """It is over: let go of what refers back to it, so that no collector has to find it."""
         self.flow = None
         self._company = None
+        self._history = None
+
+    # -- one call after the other ----------------------------------------------------------
+
+    @property
+    def answer_began(self) -> bool:
+        """Whether the client has had a first byte of an answer: heartbeats and a head are none."""
+        return self.flow is not None and self.flow.first_chunk_at is not None
+
+    def after(self, failure: Failure) -> Step:
+        """What comes after a call that failed before the answer began: see `attempts`."""
+        now = trio.current_time()
+        if self._history is None:
+            began = now if self.first_called_at is None else self.first_called_at
+            self._history = History(chain_of(self.model, self.services.routing), began)
+        services = self.services
+        step = next_step(
+            self._history, failure, services.retries, now=now, chance=services.chance()
+        )
+        if isinstance(step, GiveUp):
+            self.model = step.model
+        else:
+            by: Literal["retry", "fallback"] = "retry" if isinstance(step, Retry) else "fallback"
+            self.again.append(Again(by, self.model.provider, step.reason))
+        return step
+
+    async def turn_to(self, model: ModelSettings) -> None:
+        """``model`` is asked next, and what it says is the first that the client hears."""
+        self.model = model
+        flow, self.flow = self.flow, None
+        if flow is not None:
+            await self._part_with(flow)
+
+    async def _part_with(self, flow: Flow) -> None:
+        """Of an answer that never began, at most a part of a heartbeat is still to be sent."""
+        if flow.pending:
+            await self.client.send(flow.pending, self.model.timeouts.client_write)
+        self._company = Company(self, flow.sent_at)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before the next call, in company. `interrupt` ends it: then raises `Interrupted`."""
+        over = trio.Event()
+        self.hold(over.set)
+        self.look_at = self._due()
+        self.services.scan.add(self)
+        try:
+            with trio.move_on_after(seconds):
+                await over.wait()
+        finally:
+            self.call_over()
+        self.check()
 
     # -- what happened ---------------------------------------------------------------------
 
@@ -214,14 +287,18 @@ class Stream:
     def called(self, now: float) -> None:
         """The provider is about to be called: from here on the scan looks after the stream."""
         self.called_at = now
-        if self.job.streamed:
-            self._company = _Company(self, now)
+        if self.first_called_at is None:
+            self.first_called_at = now
+        self._calling = True
+        if self._company is None and self.job.streamed:
+            self._company = Company(self, now)
         self.look_at = self._due()
         self.services.scan.add(self)
 
     def call_over(self) -> None:
         """The provider's connection is let go of, and nothing can become due any more."""
-        self._let_go = None
+        self._let_go = self.overdue = None
+        self._calling = False
         self.services.scan.remove(self)
 
     async def leave_company(self) -> None:
@@ -231,76 +308,38 @@ class Stream:
             self._company = None
 
     def _due(self) -> float:
-        assert self.called_at is not None  # noqa: S101 -- `called` sets it before the first look
-        timeouts = self.model.timeouts
         if self.flow is not None:
             return self.flow.due()
-        due = self.called_at + timeouts.total
-        if self._company is not None:
-            due = min(due, self.called_at + timeouts.first_chunk, self._company.heartbeat_at)
+        due = float("inf") if self._company is None else self._company.heartbeat_at
+        if self._calling and self.called_at is not None:
+            timeouts = self.model.timeouts
+            due = min(due, self.called_at + timeouts.total)
+            if self.job.streamed:
+                due = min(due, self.called_at + timeouts.first_chunk)
         return due
 
     def on_due(self, now: float) -> None:
         """The scan's look: see `Scan`."""
         if self.flow is not None:
             self.flow.on_due(now)
-        elif self.called_at is not None:
-            self._on_due_before_answer(now, self.called_at)
+        else:
+            self._on_due_before_answer(now)
         self.look_at = max(self._due(), now)
 
-    def _on_due_before_answer(self, now: float, called_at: float) -> None:
-        timeouts = self.model.timeouts
-        if now >= called_at + timeouts.total:
-            self.interrupt(too_slow("total", streaming=False))
-        elif self._company is None:
-            return
-        elif now >= called_at + timeouts.first_chunk:
-            self.interrupt(too_slow("first_chunk"))
-        elif now >= self._company.heartbeat_at:
+    def _on_due_before_answer(self, now: float) -> None:
+        if self._calling and self.called_at is not None and self.overdue is None:
+            self.overdue = self._too_slow(now - self.called_at)
+        if self.overdue is not None:
+            if self._let_go is not None:
+                self._let_go()
+        elif self._company is not None and now >= self._company.heartbeat_at:
             self._company.begin()
 
-
-class _Company:
-    """Heartbeats for a client that waits for a first byte: a task, when it takes that long.
-
-    While it is there it owns the way to the client; `leave` returns when it has given it back.
-    """
-
-    def __init__(self, stream: Stream, now: float) -> None:
-        self._stream = stream
-        self._every = stream.model.timeouts.heartbeat
-        self._leaving: trio.CancelScope | None = None
-        self._gone: trio.Event | None = None
-        self.heartbeat_at = now + self._every
-
-    @property
-    def writes(self) -> bool:
-        """Whether the way to the client is its own just now."""
-        return self._gone is not None and not self._gone.is_set()
-
-    def begin(self) -> None:
-        """The first heartbeat is due. Later ones are the task's own business."""
-        self.heartbeat_at = float("inf")
-        self._gone = trio.Event()
-        self._leaving = trio.CancelScope()
-        self._stream.services.spawn(self._keep, self._leaving, self._gone)
-
-    async def leave(self) -> None:
-        """Send no more; return when nothing of it is under way."""
-        if self._leaving is not None and self._gone is not None:
-            self._leaving.cancel()
-            await self._gone.wait()
-
-    async def _keep(self, leaving: trio.CancelScope, gone: trio.Event) -> None:
-        client, timeout = self._stream.client, self._stream.model.timeouts.client_write
-        try:
-            with leaving:
-                while True:
-                    text = self._stream.start_events() + HEARTBEAT
-                    with trio.CancelScope(shield=True):  # a write that was begun is ended
-                        await client.send(client.frame(text), timeout)
-                    await trio.sleep(self._every)
-        except (ClientLeft, ClientStalled) as reason:
-            self._stream.interrupt(reason)
-        finally:
-            gone.set()
+    def _too_slow(self, seconds: float) -> Failure | None:
+        """What a call without an answer has taken too long for, after so many ``seconds``."""
+        timeouts = self.model.timeouts
+        if seconds >= timeouts.total:
+            return too_slow("total", streaming=False)
+        if self.job.streamed and seconds >= timeouts.first_chunk:
+            return too_slow("first_chunk")
+        return None

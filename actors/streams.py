@@ -32,6 +32,7 @@ from .relay import LAST_WORDS, live
 from .reports import RequestReport
 from .returns import Returns
 from .scan import Scan
+from .settings import RetrySettings, Routing
 from .stream import Job, Services, Stream
 from .upstream_failures import stopped
 
@@ -113,7 +114,7 @@ class StreamService:
         counts: Counter[str] = Counter()
         for stream in self.live.values():
             flow = stream.flow
-            if flow is not None and flow.chunks > flow.told_chunks:
+            if flow is not None and stream.answer_began and flow.chunks > flow.told_chunks:
                 counts[stream.model.provider] += flow.chunks - flow.told_chunks
                 flow.told_chunks = flow.chunks
         return counts
@@ -155,6 +156,8 @@ class Streams(Actor):
         returns: where streams give their slots back.
         report: takes each stream's report.
         on_fault: takes what was a mistake of ours.
+        routing: where fallbacks are found.
+        retries: how often a provider is asked.
     """
 
     mailbox = Mailbox(capacity=1024)
@@ -171,6 +174,8 @@ class Streams(Actor):
         returns: Returns,
         report: Callable[[RequestReport], None],
         on_fault: Callable[[BaseException], None],
+        routing: Routing,
+        retries: RetrySettings,
     ) -> None:
         self._service = service
         self._make_providers = make_providers
@@ -181,6 +186,8 @@ class Streams(Actor):
         self._returns = returns
         self._report = report
         self._on_fault = on_fault
+        self._routing = routing
+        self._retries = retries
 
     async def on_start(self) -> None:
         """Begin to take streams."""
@@ -194,6 +201,8 @@ class Streams(Actor):
             spawn=self._spawn,
             report=self._report,
             on_fault=self._on_fault,
+            routing=self._routing,
+            retries=self._retries,
         )
         self._service.open(services)
 

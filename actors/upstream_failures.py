@@ -149,11 +149,16 @@ def refused(
         body: its error body, as far as it was read; passed on only where the client can mend it.
         provider_format: in which it is.
     """
+    failure = _refusal(status, retry_after, body, provider_format)
+    failure.provider_status = status
+    return failure
+
+
+def _refusal(status: int, retry_after: float | None, body: bytes, provider_format: str) -> Failure:
     if status in _CLIENT_CAN_MEND:
         return _clients_mistake(status, retry_after, body, provider_format)
     if status in _BUSY:
         status, code, message = _BUSY[status]
-        retry_after = 1.0 if retry_after is None else retry_after
     elif status in {401, 403}:
         status, code, message = 502, "provider_credentials", "The provider refused our credentials."
     else:

@@ -13,7 +13,7 @@ from typing import Final
 from .asgi import Headers, find
 
 EXPOSED: Final = (
-    b"X-Request-Id, X-Stream-Id, X-Cache, X-Provider, Retry-After, "
+    b"X-Request-Id, X-Stream-Id, X-Cache, X-Provider, X-Model, Retry-After, "
     b"RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 )
 MAX_AGE: Final = b"600"

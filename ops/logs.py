@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 import msgspec
 import structlog
 
-from sluice.actors.reports import RequestReport
+from sluice.actors.reports import Attempt, RequestReport
 
 from .log_pipe import LogPipe, LogPipeStatistics
 from .redaction import STARS, redact_item
@@ -67,6 +67,16 @@ class _Clock:
 _clock: Final = _Clock()
 
 
+class TriedLine(msgspec.Struct, frozen=True):
+    """One of several calls of providers: ``status`` is the provider's, ``code`` the failure's."""
+
+    provider: str
+    model: str
+    status: int | None
+    code: str
+    duration_ms: float
+
+
 class RequestLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is logged of one request: who served it and how it went, nothing of its content."""
 
@@ -90,6 +100,8 @@ class RequestLine(msgspec.Struct, frozen=True, omit_defaults=True):
     error_type: str | None = None
     error_stage: str | None = None
     process: str | None = None
+    tried: tuple[TriedLine, ...] = ()
+    """Every call in its order, where there was more than one."""
 
 
 class Log:
@@ -219,6 +231,17 @@ def line_of(report: RequestReport, process: str | None = None) -> RequestLine:
         error_type,
         error_stage,
         process,
+        tuple(map(_tried, report.attempts)) if len(report.attempts) > 1 else (),
+    )
+
+
+def _tried(attempt: Attempt) -> TriedLine:
+    return TriedLine(
+        attempt.provider,
+        attempt.model,
+        attempt.http_status,
+        attempt.code,
+        _milliseconds(attempt.seconds),
     )
 
 

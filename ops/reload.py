@@ -36,6 +36,7 @@ EFFECTS: Final[dict[Path, Effect]] = {
     ("store",): "restart",
     ("connections",): "live",
     ("timeouts",): "workers",
+    ("retries",): "workers",
     ("cors",): "workers",
     ("providers",): "workers",
     ("models",): "workers",

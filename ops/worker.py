@@ -369,6 +369,8 @@ def _streams(worker: Worker) -> Streams:
         returns=worker.returns,
         report=worker.report,
         on_fault=worker.on_fault,
+        routing=config.routing,
+        retries=config.retries,
     )
 
 

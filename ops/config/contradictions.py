@@ -18,6 +18,8 @@ from .mistakes import Notice, dotted
 from .places import Places
 
 Table = Mapping[str, float]
+Layers = tuple[tuple[str, Table], ...]
+"""Tables with how they are called, the last one first in rank."""
 
 _DEFAULTS: Final[Table] = msgspec.structs.asdict(Timeouts())
 _NEVER: Final = {
@@ -31,23 +33,32 @@ _NEVER: Final = {
 
 def contradictions(values: Mapping[str, object], places: Places) -> Iterator[Notice]:
     """One notice a pair and a place that sets one of the two; what is inherited is told once."""
-    everywhere = cast("Table", values.get("timeouts", {}))
-    yield from _in_table(("timeouts",), everywhere, {}, places)
+    everywhere = (" (from [timeouts])", cast("Table", values.get("timeouts", {})))
+    yield from _in_table(("timeouts",), everywhere[1], (), places)
+    providers = cast("Mapping[str, Mapping[str, Table]]", values.get("providers", {}))
+    for name, provider in providers.items():
+        own = provider.get("timeouts", {})
+        yield from _in_table(("providers", name, "timeouts"), own, (everywhere,), places)
     models = cast("Mapping[str, Mapping[str, Table]]", values.get("models", {}))
     for name, model in models.items():
-        path = ("models", name, "timeouts")
-        yield from _in_table(path, model.get("timeouts", {}), everywhere, places)
+        provider = providers.get(str(model.get("provider")), {})
+        layers = (everywhere, (" (from its provider)", provider.get("timeouts", {})))
+        own = model.get("timeouts", {})
+        yield from _in_table(("models", name, "timeouts"), own, layers, places)
 
 
 def _in_table(
-    table: tuple[str, ...], own: Table, inherited: Table, places: Places
+    table: tuple[str, ...], own: Table, inherited: Layers, places: Places
 ) -> Iterator[Notice]:
-    timeouts = {**_DEFAULTS, **inherited, **own}
+    layers = (*inherited, ("", own))
+    timeouts = dict(_DEFAULTS)
+    for _, values in layers:
+        timeouts.update(values)
     for key, other, effect in _pairs(timeouts):
         if key in own or other in own:
             path = (*table, key if key in own else other)
             told = [
-                f"{name} = {_number(timeouts[name])}{_origin(name, own, inherited)}"
+                f"{name} = {_number(timeouts[name])}{_origin(name, layers)}"
                 for name in (key, other)
             ]
             text = f"{told[0]} {effect}: {told[1]} always passes first"
@@ -63,10 +74,8 @@ def _pairs(timeouts: Table) -> Iterator[tuple[str, str, str]]:
             yield key, "first_chunk", "has no effect on streams"
 
 
-def _origin(key: str, own: Table, inherited: Table) -> str:
-    if key in own:
-        return ""
-    return " (from [timeouts])" if key in inherited else " (the default)"
+def _origin(key: str, layers: Layers) -> str:
+    return next((origin for origin, table in reversed(layers) if key in table), " (the default)")
 
 
 def _number(seconds: float) -> str:

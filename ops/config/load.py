@@ -147,17 +147,28 @@ def _apply(tree: dict[str, object], change: Override, places: Places) -> None:
 def _config(values: dict[str, object], source: str, notices: tuple[Notice, ...]) -> Config:
     """The structs of ``values``, which the rules have checked and the structs' types confirm.
 
-    A model's own timeouts come before those of ``[timeouts]``, one by one.
+    A model's own timeouts come before its provider's, and those before ``[timeouts]``, one by one.
     """
     everywhere = cast("dict[str, float]", values.get("timeouts", {}))
+    providers = cast("dict[str, dict[str, Any]]", values.get("providers", {}))
     models = {
-        name: {**model, "timeouts": {**everywhere, **model.get("timeouts", {})}}
+        name: {**model, "timeouts": everywhere | _timeouts(providers, model) | _own(model)}
         for name, model in cast("dict[str, dict[str, Any]]", values.get("models", {})).items()
     }
     store = values.get("store", {})
     told = {"models": models, "store": store, "source": source, "notices": notices}
     config = msgspec.convert({**values, **told}, Config)
     return config if "connections" in _edge_limits(values) else _room_for_all(config)
+
+
+def _timeouts(providers: dict[str, dict[str, Any]], model: dict[str, Any]) -> dict[str, float]:
+    """Those of the model's provider."""
+    return _own(providers[model["provider"]])
+
+
+def _own(table: dict[str, Any]) -> dict[str, float]:
+    own: dict[str, float] = table.get("timeouts", {})
+    return own
 
 
 def _edge_limits(values: dict[str, Any]) -> dict[str, object]:

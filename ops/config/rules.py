@@ -56,8 +56,9 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 def _number(text: str) -> object:
-    if _WHOLE.fullmatch(text.strip()):
-        return int(text) if len(text) < 40 else text
+    plain = text.strip()
+    if _WHOLE.fullmatch(plain):
+        return int(plain) if len(text) < 40 else text
     try:
         return float(text)
     except ValueError:

@@ -131,6 +131,7 @@ _PROVIDER: Final = Table(
         "ca_file": certificates("the path of a PEM file with certificates"),
         "max_idle": whole(0, 100_000, "connections"),
         "keepalive": seconds(),
+        "timeouts": _TIMEOUTS,
     },
     required=("base_url",),
 )
@@ -142,6 +143,7 @@ _MODEL: Final = Table(
         "max_tokens": whole(1, 10_000_000, "tokens"),
         "fallback": items(text("the name of one of [models]")),
         "prefill": flag(),
+        "context": whole(1, 1_000_000_000, "tokens"),
         "timeouts": _TIMEOUTS,
     },
     required=("provider",),
@@ -168,7 +170,14 @@ SCHEMA: Final = Table(
             }
         ),
         "timeouts": _TIMEOUTS,
-        "retries": Table({"attempts": whole(0, 10), "backoff": number(0, 60, "seconds")}),
+        "retries": Table(
+            {
+                "attempts": whole(0, 10),
+                "backoff": number(0, 60, "seconds"),
+                "max_wait": number(0, 3600, "seconds"),
+                "budget": number(0, 3600, "seconds"),
+            }
+        ),
         "breaker": Table(
             {"failures": whole(1, 1000), "window": seconds(), "cooldown": seconds()},
         ),
@@ -201,12 +210,10 @@ SCHEMA: Final = Table(
 )
 
 WITHOUT_EFFECT: Final = {
-    ("retries",): "a failed call is not tried again",
     ("breaker",): "a failing provider goes on being called",
     ("limits",): "REQUESTS ARE NOT LIMITED, neither by address nor by user nor by token",
     ("cache",): "nothing is cached",
     ("queue",): "past the connection limit requests get a 429",
-    ("models", "*", "fallback"): "no other model steps in",
     ("models", "*", "prefill"): "no stream is continued elsewhere",
 }
 """What the contract names and this version does not do yet, with what happens instead."""

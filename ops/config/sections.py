@@ -11,6 +11,7 @@ from sluice.actors.settings import (
     ConnectionSettings,
     ModelSettings,
     ProviderSettings,
+    RetrySettings,
     Routing,
     Secret,
     Timeouts,
@@ -86,6 +87,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     connections: ConnectionSettings = ConnectionSettings()
     timeouts: Timeouts = Timeouts()
+    retries: RetrySettings = RetrySettings()
     cors: CorsSettings = CorsSettings()
     store: StoreSettings | None = None
     """None: there is none, as in tests; what is loaded always has one."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sluice.actors.accounting import Rates, Window, is_error, updates
 from sluice.actors.catalog import ALL, Known
-from sluice.actors.reports import Attempt, RequestReport
+from sluice.actors.reports import Again, Attempt, RequestReport
 from sluice.actors.tally import Labels, Tally
 
 KNOWN = Known(
@@ -126,6 +126,13 @@ def test_a_retry_at_the_same_provider_counts_twice_there() -> None:
     tally = Tally(KNOWN)
     tally.apply(updates(but(STREAMED, attempts=(attempt, attempt))))
     assert tally.value("sse_provider_requests_total", ("openai", "failure")) == 2
+
+
+def test_retries_and_fallbacks_count_by_who_failed_and_why() -> None:
+    again = (Again("retry", "openai", "unavailable"), Again("fallback", "openai", "silent"))
+    changes = moved(but(STREAMED, again=again))
+    assert of(changes, "sse_retries_total") == {("openai", "unavailable"): 1}
+    assert of(changes, "sse_fallbacks_total") == {("openai", "silent"): 1}
 
 
 def test_a_failure_the_client_saw_counts_once() -> None:

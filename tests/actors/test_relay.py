@@ -22,7 +22,7 @@ from sluice.actors.relay import live
 from sluice.actors.reports import RequestReport
 from sluice.actors.returns import Returns
 from sluice.actors.scan import Scan
-from sluice.actors.settings import ModelSettings, Timeouts
+from sluice.actors.settings import ModelSettings, RetrySettings, Timeouts
 from sluice.actors.stream import Job, Services, Stream
 from sluice.actors.upstream_failures import stopped
 from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull
@@ -134,6 +134,7 @@ class World:
             spawn=nursery.start_soon,
             report=self.reports.append,
             on_fault=self.faults.append,
+            retries=RetrySettings(attempts=0),
         )
         job = Job(
             request_id="r1",

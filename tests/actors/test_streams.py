@@ -32,7 +32,7 @@ class Counting:
 def under_way(provider: str, chunks: int) -> Any:
     flow = SimpleNamespace(chunks=chunks, told_chunks=0)
     model = SimpleNamespace(provider=provider)
-    return SimpleNamespace(flow=flow, model=model)
+    return SimpleNamespace(flow=flow, model=model, answer_began=True)
 
 
 def service_of(**streams: Any) -> StreamService:

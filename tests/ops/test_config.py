@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sluice.actors.settings import ConnectionSettings, Secret, Timeouts
+from sluice.actors.settings import ConnectionSettings, RetrySettings, Secret, Timeouts
 from sluice.ops.config import Config, ConfigurationError, EdgeLimits, ServerSettings, load
 from sluice.ops.config.rules import Rule
 from sluice.ops.config.schema import SCHEMA, Named, Table
@@ -114,6 +114,29 @@ def test_timeouts_of_a_model_override_the_general_ones_one_by_one(toml: Load) ->
     )
     assert config.models["a"].timeouts == Timeouts(idle=7, connect=2)
     assert config.models["b"].timeouts == config.timeouts == Timeouts(idle=20, connect=2)
+
+
+def test_a_models_timeouts_come_before_its_providers_and_those_before_the_general_ones(
+    toml: Load,
+) -> None:
+    config = toml(
+        f"{PROVIDER}timeouts = {{ idle = 9, connect = 3 }}\n[timeouts]\nidle = 20\ntotal = 99\n"
+        '[models.a]\nprovider = "openai"\ntimeouts = { idle = 7 }\n'
+    )
+    assert config.models["a"].timeouts == Timeouts(idle=7, connect=3, total=99)
+
+
+def test_retries_fallbacks_and_the_context_of_a_model_are_taken(toml: Load) -> None:
+    config = toml(
+        f"[retries]\nattempts = 1\nbackoff = 0\nmax_wait = 3\nbudget = 20\n{PROVIDER}"
+        '[models.a]\nprovider = "openai"\nfallback = ["b", "sim-x"]\ncontext = 8192\n'
+        '[models.b]\nprovider = "openai"\n[models."sim-*"]\nprovider = "openai"\n',
+        SLUICE_RETRIES__BACKOFF="0.25",
+    )
+    assert config.retries == RetrySettings(1, 0.25, 3, 20)
+    assert config.models["a"].fallback == ("b", "sim-x")
+    assert config.models["a"].context == 8192
+    assert load(None, {}).retries == RetrySettings(attempts=2, backoff=0.5)
 
 
 def test_a_wildcard_serves_every_name_that_it_starts(toml: Load) -> None:
@@ -550,19 +573,11 @@ def test_limits_that_do_not_limit_are_named_plainly(toml: Load) -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("[retries]\nattempts = 1", "retries"),
         ("[breaker]\nfailures = 1", "breaker"),
         ("[cache]\nttl = 1", "cache"),
         ("[queue]\nlimit = 1", "queue"),
         ("[queue]\nbackend = 'kafka'", "queue"),
         (f"{PROVIDER}[models.a]\nprovider='openai'\nprefill = true", "models.a.prefill"),
-        (
-            (
-                f"{PROVIDER}[models.a]\nprovider='openai'\nfallback=['b']\n"
-                "[models.b]\nprovider='openai'"
-            ),
-            "models.a.fallback",
-        ),
     ],
 )
 def test_what_has_no_effect_is_named(toml: Load, text: str, key: str) -> None:
@@ -579,6 +594,11 @@ def test_what_has_no_effect_is_named(toml: Load, text: str, key: str) -> None:
         "[queue]\nbackend = 'off'\nlimit = 4",
         "[cache]",
         f"{PROVIDER}[models.a]\nprovider='openai'\nprefill = false\nfallback = []",
+        "[retries]\nattempts = 1",
+        (
+            f"{PROVIDER}[models.a]\nprovider='openai'\nfallback=['b']\n"
+            "[models.b]\nprovider='openai'\nfallback=['a']"
+        ),
     ],
 )
 def test_what_promises_nothing_is_not_named(toml: Load, text: str) -> None:
@@ -618,7 +638,12 @@ def test_a_service_that_strangers_can_reach_is_warned_of(
 
 
 def test_every_key_of_the_schema_that_has_an_effect_fits_its_struct() -> None:
-    structs = {"server": ServerSettings, "connections": ConnectionSettings, "timeouts": Timeouts}
+    structs = {
+        "server": ServerSettings,
+        "connections": ConnectionSettings,
+        "timeouts": Timeouts,
+        "retries": RetrySettings,
+    }
     for name, struct in structs.items():
         table = SCHEMA.keys[name]
         assert isinstance(table, Table)

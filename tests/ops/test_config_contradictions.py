@@ -126,6 +126,22 @@ def test_a_model_with_its_own_contradiction_is_told_with_its_line(told: Told) ->
     ]
 
 
+def test_a_model_is_told_what_it_has_of_its_provider(told: Told) -> None:
+    model = MODEL.format(name="a") + "timeouts.idle = 50\n"
+    assert told(f"{PROVIDER}timeouts = {{ total = 45, idle = 5 }}\n{model}") == [
+        (
+            "sluice.toml:6: models.a.timeouts.idle: idle = 50 has no effect: total = 45 "
+            "(from its provider) always passes first"
+        )
+    ]
+    assert told(f"{PROVIDER}timeouts.idle = 4000\n{MODEL.format(name='a')}") == [
+        (
+            "sluice.toml:3: providers.openai.timeouts.idle: idle = 4000 has no effect: "
+            "total = 3600 (the default) always passes first"
+        )
+    ]
+
+
 def test_a_model_that_mends_what_it_inherits_is_not_told(told: Told) -> None:
     mended = MODEL.format(name="a") + "timeouts.total = 5000\n"
     assert len(told(f"[timeouts]\nidle = 4000\n{PROVIDER}{mended}")) == 1

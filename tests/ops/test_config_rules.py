@@ -54,6 +54,7 @@ def test_a_rule_reads_a_value_or_refuses_it(value: object) -> None:
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[-+_0-9.eE\[\]\",]{0,12}"))
+@example("0\x1f")
 def test_a_rule_decodes_any_text(text: str) -> None:
     for rule in RULES:
         rule.decode(text)

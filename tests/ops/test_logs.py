@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
@@ -82,6 +83,30 @@ def test_a_request_is_one_line_that_tells_how_it_went(logged: Logged) -> None:
         "error_type": "provider_error",
         "error_stage": "streaming",
     }
+
+
+def test_the_calls_of_a_request_that_took_several_are_told_each(logged: Logged) -> None:
+    failed = Attempt("openai", "failure", None, "gpt", 503, "provider_unavailable", 0.25)
+    served = Attempt("anthropic", "success", 0.5, "claude", 200, "", 1.5)
+    with logged() as lines:
+        logs.request_line(msgspec.structs.replace(REPORT, attempts=(failed, served)))
+    assert lines[0]["attempts"] == 2
+    assert lines[0]["tried"] == [
+        {
+            "provider": "openai",
+            "model": "gpt",
+            "status": 503,
+            "code": "provider_unavailable",
+            "duration_ms": 250.0,
+        },
+        {
+            "provider": "anthropic",
+            "model": "claude",
+            "status": 200,
+            "code": "",
+            "duration_ms": 1500.0,
+        },
+    ]
 
 
 def test_a_request_that_was_turned_away_has_no_times_of_a_stream(logged: Logged) -> None:

@@ -37,8 +37,12 @@ __all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 
-UNHURRIED = {"SLUICE_TIMEOUTS__IDLE": "600", "SLUICE_TIMEOUTS__FIRST_CHUNK": "600"}
-"""Streams are held for as long as the machine takes for the rest."""
+UNHURRIED = {
+    "SLUICE_TIMEOUTS__IDLE": "600",
+    "SLUICE_TIMEOUTS__FIRST_CHUNK": "600",
+    "SLUICE_RETRIES__ATTEMPTS": "0",
+}
+"""Streams are held for as long as the machine takes for the rest; who fails does so at once."""
 
 
 class Replica:

@@ -45,12 +45,12 @@ async def test_a_whole_answer_has_no_first_chunk_timeout() -> None:
 
 async def test_a_provider_that_opens_its_stream_and_says_nothing_is_a_first_chunk_timeout() -> None:
     async with open_world(first_chunk=0.3) as world:
-        await times_out(world, "sim-ok?first_delay=3600", 200, "first_chunk")
+        await times_out(world, "sim-ok?first_delay=3600", 504, "first_chunk")
 
 
 async def test_pings_are_no_first_chunk() -> None:
     async with open_world(first_chunk=0.5) as world:
-        await times_out(world, "sim-ok?first_delay=3600&pings=0.02", 200, "first_chunk")
+        await times_out(world, "sim-ok?first_delay=3600&pings=0.02", 504, "first_chunk")
 
 
 async def test_reasoning_is_a_first_chunk() -> None:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import msgspec
 import trio
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 from tests.http.edge_world import Answer, RawClient
@@ -31,6 +32,7 @@ from sluice.actors.settings import (
     ConnectionSettings,
     ModelSettings,
     ProviderSettings,
+    RetrySettings,
     Secret,
     Timeouts,
 )
@@ -47,6 +49,8 @@ PATIENCE = 60.0
 
 KEY = "sk-of-the-service"
 CHAT = "/v1/chat/completions"
+ONCE = RetrySettings(attempts=0)
+"""Each model is asked once: what a test sees is what the provider did."""
 HANGS = "sim-stall?chunks=9&pings=0"
 """Says six pieces, then nothing, with its connection open."""
 
@@ -312,6 +316,8 @@ async def open_world(
     provider_tls: Certificate | None = None,
     client_tls: Certificate | None = None,
     provider_format: str = "openai",
+    retries: RetrySettings = ONCE,
+    models: Sequence[ModelSettings] = (),
     **timeouts: float,
 ) -> AsyncIterator[World]:
     """Sluice in this process; see the module's first lines.
@@ -319,7 +325,8 @@ async def open_world(
     Its models: ``sim-*``, the simulator's; ``raw``, a provider that the test writes itself;
     ``nobody``, where nobody listens; ``deaf``, which accepts no connection. ``provider_tls``:
     the simulator speaks TLS; ``client_tls``: the service does; ``provider_format``: what is spoken
-    with the simulator. Other words are `Timeouts`.
+    with the simulator. Nobody is asked twice, unless ``retries`` say so. ``models`` are more of
+    them, or others of the same name; their timeouts are those of all. Other words are `Timeouts`.
     """
     with trio.fail_after(PATIENCE), capture_logs() as logged, nobody() as gone, deaf() as unheard:
         async with (
@@ -342,7 +349,8 @@ async def open_world(
                 connections=ConnectionSettings(limit=limit),
                 timeouts=Timeouts(**timeouts),
                 providers=_providers(urls, provider_tls, provider_format),
-                models=_models(Timeouts(**timeouts)),
+                retries=retries,
+                models=_models(Timeouts(**timeouts), models),
             )
             listening = bind([config.server.bind], 4096)
             port = listening[0].getsockname()[1]
@@ -391,11 +399,10 @@ def _providers(
     return made
 
 
-def _models(timeouts: Timeouts) -> dict[str, ModelSettings]:
+def _models(timeouts: Timeouts, models: Sequence[ModelSettings]) -> dict[str, ModelSettings]:
     served = {"sim-*": "simulator", "raw": "raw", "nobody": "nobody", "deaf": "deaf"}
-    return {
-        name: ModelSettings(name, provider, timeouts=timeouts) for name, provider in served.items()
-    }
+    plain = [ModelSettings(name, provider) for name, provider in served.items()]
+    return {each.name: replace(each, timeouts=timeouts) for each in [*plain, *models]}
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
