@@ -96,6 +96,16 @@ class Asked(Protocol):
         Raises a 400 `Failure` that names what cannot be said in that format.
         """
 
+    @property
+    def has_no_form(self) -> bool:
+        """Whether the answer is free text, of which another model may write the rest."""
+
+    def continued(self, text: str) -> Asked:
+        """The same, with ``text`` as the beginning of the answer (not empty, no blank at its end).
+
+        Only if it `has_no_form`.
+        """
+
 
 class Reader(Protocol):
     """Reads the events of one stream, of which it may remember what it needs.

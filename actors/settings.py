@@ -63,6 +63,8 @@ class ModelSettings(msgspec.Struct, frozen=True):
     provider: str
     upstream_model: str | None = None
     """What the provider calls it; None: what the client called it."""
+    prefill: bool = False
+    """Whether it continues a message of the assistant's that the request ends with."""
     timeouts: Timeouts = Timeouts()
     fallback: tuple[str, ...] = ()
     """Models to ask in its place, in this order, when it cannot answer."""
@@ -84,6 +86,14 @@ class RetrySettings(msgspec.Struct, frozen=True):
     """Seconds before any of them at most; a longer ``Retry-After`` is not waited for."""
     budget: float = 60.0
     """Seconds after the first call in which others may begin, of whatever model."""
+
+
+class RescueSettings(msgspec.Struct, frozen=True):
+    """Streams that break off after their first byte (architecture: *A stream's life*, 7)."""
+
+    enabled: bool = True
+    memory: int = 262_144
+    """Bytes of a provider's answer that are kept for it, a stream; a longer one is not rescued."""
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True):
