@@ -14,6 +14,7 @@ from typing import Protocol
 import trio
 
 from .client import Client
+from .doubt import Doubt
 from .failures import ClientLeft, Failure, UpstreamFault
 from .formats import Chunk, ClientFormat, Event, ProviderFormat
 from .pump import Pump
@@ -52,12 +53,15 @@ class Flow:
         client: where events go; its head is set by ``opening``.
         called_at: when the request was sent; ``first_chunk`` runs from there.
         opening: sets the client's head, once; returns SSE text that precedes what follows.
+        keep: bytes of the provider's body that are kept in ``kept``, for a rescue.
+        after: the flow that this one goes on with: its client has had so much.
     """
 
     __slots__ = (
         "_called_at",
         "_client",
         "_client_format",
+        "_doubt",
         "_end",
         "_feed",
         "_held",
@@ -69,6 +73,7 @@ class Flow:
         "_read",
         "_receive",
         "_render",
+        "_room",
         "_skim",
         "_timeouts",
         "_upstream",
@@ -80,6 +85,7 @@ class Flow:
         "first_chunk_at",
         "first_content_at",
         "heard_at",
+        "kept",
         "pending",
         "sent_at",
         "told_chunks",
@@ -97,6 +103,8 @@ class Flow:
         pump: Pump,
         called_at: float,
         opening: Callable[[], bytes],
+        keep: int = 0,
+        after: Flow | None = None,
     ) -> None:
         self._opening = opening
         self._opened = False
@@ -109,7 +117,7 @@ class Flow:
         self._pump = pump
         # What every chunk needs is bound once: a look-up a call adds up.
         self._receive = upstream.receive_nowait
-        decoder = SseDecoder()
+        decoder = SseDecoder(strict=True)
         self._feed: Callable[[bytes], Sequence[bytes | SseEvent]] = (
             decoder.feed_named if provider_format.named else decoder.feed_data
         )
@@ -131,10 +139,28 @@ class Flow:
         self.ended = False
         self.failure: Failure | None = None
         self.client_left = False
+        self._doubt: Doubt | None = None
+        self._room = keep
+        self.kept: list[bytes] | None = [] if keep else None
+        """All that the provider said, as it came; None: that is not kept, or was too much."""
+        if after is not None:
+            self._go_on_after(after)
+
+    def _go_on_after(self, other: Flow) -> None:
+        self.sent_at = other.sent_at
+        self.first_chunk_at = other.first_chunk_at
+        self.events = other.events
+        self.chunks = other.chunks
+        self.told_chunks = other.told_chunks
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else "failed" if self.failure else "open"
         return f"<Flow {state}, {self.chunks} chunks, {len(self.pending)} bytes pending>"
+
+    @property
+    def dropped(self) -> int:
+        """Malformed frames that were left out."""
+        return 0 if self._doubt is None else self._doubt.dropped
 
     # -- what the bytes mean ---------------------------------------------------------------
 
@@ -144,10 +170,16 @@ class Flow:
         Stops at the end marker and at a failure, which it leaves in ``ended`` and ``failure``.
         """
         self.heard_at = now
+        if self.kept is not None:
+            self._keep(data)
         out: list[bytes] = []
         try:
             for said in self._feed(data):
-                chunk = self._read(said)
+                try:
+                    chunk = self._read(said)
+                except Failure as failure:
+                    self._leave_out(failure)
+                    continue
                 if chunk is None:
                     self.ended = True
                     break
@@ -184,6 +216,26 @@ class Flow:
         if text:
             self.first_chunk_at = now
         return text
+
+    def _keep(self, data: bytes) -> None:
+        self._room -= len(data)
+        if self.kept is not None and self._room >= 0:
+            self.kept.append(data)
+        else:
+            self.kept = None
+
+    def _leave_out(self, failure: Failure) -> None:
+        """A frame could not be read: raise ``failure``, unless the answer goes on without it."""
+        if self._doubt is None:
+            if not self.events:
+                raise failure
+            self._doubt = Doubt(self._read)
+        self._doubt.over(failure)
+        self._read = self._doubt.read
+
+    def _cause(self, failure: Failure) -> Failure:
+        """``failure``, or that of a malformed frame after which nothing else came."""
+        return failure if self._doubt is None else self._doubt.pending or failure
 
     def _look_for_content(self, chunk: Chunk, now: float) -> None:
         if chunk.says_something:
@@ -242,7 +294,7 @@ class Flow:
         if self.first_content_at is None and now >= self._called_at + self._timeouts.first_chunk:
             return too_slow("first_chunk", streaming=True)
         if now >= self.heard_at + self._timeouts.idle:
-            return too_slow("idle")
+            return self._cause(too_slow("idle"))
         return None
 
     def on_due(self, now: float) -> None:
@@ -280,7 +332,7 @@ class Flow:
             try:
                 data = await self._upstream.receive()
             except UpstreamFault as fault:
-                self.failure = broken(fault)
+                self.failure = self._cause(broken(fault))
                 return
             if data:
                 text = self.translate(data, trio.current_time())
@@ -297,7 +349,7 @@ class Flow:
     def _check_end(self) -> None:
         """The body is complete: so must be what it said."""
         if not self.ended and self.failure is None:
-            self.failure = no_end_marker()
+            self.failure = self._cause(no_end_marker())
 
     async def flush(self) -> None:
         """Send what is pending. Raises `ClientLeft`, `ClientStalled`."""
@@ -371,7 +423,7 @@ class Flow:
         except BlockingIOError:
             return False
         except UpstreamFault as fault:
-            self.failure = broken(fault)
+            self.failure = self._cause(broken(fault))
             return True
         if data:  # framing alone, or half a TLS record, says nothing
             text = self.translate(data, now)

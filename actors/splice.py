@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .overlap import Differs, Overlap
+from .overlap import Overlap
 from .told import ENVELOPE, REASONING, Frame, Told, added_up
 
 
@@ -55,6 +55,10 @@ class Splice:
         self.went_on = True
         return spliced
 
+    def end(self) -> None:
+        """The other answer is over. Raises `Differs`, if it did not come as far as the first."""
+        self._overlap.end()
+
     def _choice(self, choice: Frame) -> Frame:
         delta = {key: each for key, each in (choice.get("delta") or {}).items() if self._fits(key)}
         content = delta.get("content")
@@ -78,6 +82,3 @@ class Splice:
 
 def _says_something(choice: Mapping[str, Any]) -> bool:
     return bool(choice.get("finish_reason")) or any(choice["delta"].values())
-
-
-__all__ = ["Differs", "Splice"]

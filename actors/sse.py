@@ -23,6 +23,9 @@ FRAME_LIMIT: Final = 1 << 20
 ERROR = b'{"error":{}}'
 """What `SseDecoder.feed_data` makes of an event of the type ``error``: an error told in-band."""
 
+JUNK: Final = b"\0"
+"""What a strict decoder makes of a block in which no line has a field of an event: no JSON."""
+
 HEARTBEAT: Final = b": hb\n"
 """A comment **without** a blank line: with one, SDKs that keep the last ``id`` would dispatch
 an empty event. To be written between complete events only."""
@@ -51,24 +54,30 @@ class SseDecoder:
 
     Args:
         limit: bytes of one event that are kept while it is incomplete.
+        strict: tell of blocks that have none of the fields, which the chapter ignores, as `JUNK`.
     """
 
     __slots__ = (
         "_clean",
         "_data",
         "_event",
+        "_junk",
         "_limit",
         "_partial",
         "_size",
         "_skip_lf",
         "_start",
+        "_strict",
         "comments",
         "last_id",
         "retry",
     )
 
-    def __init__(self, limit: int = FRAME_LIMIT) -> None:
+    def __init__(self, limit: int = FRAME_LIMIT, *, strict: bool = False) -> None:
         self._limit = limit
+        self._strict = strict
+        self._junk = False
+        """The block under way has lines without a field, if that is to be told."""
         self._clean = False
         """Nothing is kept, so that whole events may be cut out of the next bytes."""
         self._start: bytes | None = b""
@@ -162,7 +171,7 @@ class SseDecoder:
                 data = data[1:]
         if data:
             self._split_lines(data, events)
-        kept = self._partial or self._data or self._event
+        kept = self._partial or self._data or self._event or self._junk
         self._clean = self._start is None and not (kept or self._skip_lf)
 
     def _after_bom(self, data: bytes) -> bytes:
@@ -211,7 +220,10 @@ class SseDecoder:
         if self._data:
             events.append(SseEvent(b"\n".join(self._data), self._event, self.last_id))
             self._data.clear()
+        elif self._junk and not self._event:
+            events.append(SseEvent(JUNK))
         self._event = b""
+        self._junk = False
         self._size = 0
 
     def _field(self, name: bytes, value: bytes) -> None:
@@ -223,8 +235,11 @@ class SseDecoder:
         elif name == b"id":
             if b"\0" not in value:
                 self.last_id = value
-        elif name == b"retry" and value.isdigit() and len(value) <= RETRY_DIGITS:
-            self.retry = int(value)
+        elif name == b"retry":
+            if value.isdigit() and len(value) <= RETRY_DIGITS:
+                self.retry = int(value)
+        else:
+            self._junk = self._strict
 
     def _partial_field(self) -> bool:
         return bool(self._partial) and not self._partial[0].startswith(b":")

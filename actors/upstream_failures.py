@@ -31,6 +31,9 @@ _BROKEN: Final = {
     "too_large": "The provider's answer is larger than is allowed.",
 }
 
+DIFFERS: Final = "answer_differs"
+"""The code of `differs`: nothing that its provider did wrong."""
+
 _CLIENT_CAN_MEND: Final = frozenset({400, 404, 409, 413, 415, 422})
 
 
@@ -90,6 +93,17 @@ def no_end_marker() -> Failure:
         "The provider's answer ended without its end marker.",
         status=502,
         code="provider_no_end",
+    )
+
+
+def differs() -> Failure:
+    """A second answer does not begin as the first one did. Told to no client: the first is."""
+    return Failure(
+        "provider_error",
+        "streaming",
+        "Another answer to the same request differs.",
+        status=502,
+        code=DIFFERS,
     )
 
 
