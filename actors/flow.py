@@ -8,7 +8,7 @@ flow out of the pump. What the task finds then stands in the flow: ``pending`` b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import trio
@@ -174,12 +174,21 @@ class Flow:
             self._keep(data)
         out: list[bytes] = []
         try:
-            for said in self._feed(data):
-                try:
-                    chunk = self._read(said)
-                except Failure as failure:
-                    self._leave_out(failure)
-                    continue
+            events = iter(self._feed(data))
+            while not self._made_all(events, out, now):
+                pass
+        except FrameTooLarge:
+            self.failure = too_large()
+        except Failure as failure:
+            self.failure = failure
+        text = b"".join(out)
+        return self._once_said(text, now) if self.first_chunk_at is None else text
+
+    def _made_all(self, events: Iterator[bytes | SseEvent], out: list[bytes], now: float) -> bool:
+        """Put into ``out`` what ``events`` make. False: one was left out, and there may be more."""
+        try:
+            for said in events:
+                chunk = self._read(said)
                 if chunk is None:
                     self.ended = True
                     break
@@ -197,12 +206,10 @@ class Flow:
                     if made is said:
                         self._end = out.pop()
                     break
-        except FrameTooLarge:
-            self.failure = too_large()
         except Failure as failure:
-            self.failure = failure
-        text = b"".join(out)
-        return self._once_said(text, now) if self.first_chunk_at is None else text
+            self._leave_out(failure)
+            return False
+        return True
 
     def _once_said(self, text: bytes, now: float) -> bytes:
         """``text`` and what was held back before it; nothing while nothing has been said.

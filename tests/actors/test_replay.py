@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import string
 
@@ -37,7 +38,7 @@ ERROR = b'data: {"error": {"message": "no"}}\n\n'
 
 def flow_of(client_format: ClientFormat, keep: int = 1 << 20) -> Flow:
     poller = FakePoller()
-    flow = Flow(
+    return Flow(
         "0" * 32,
         FakeUpstream(poller),
         FakeClient(),
@@ -49,7 +50,6 @@ def flow_of(client_format: ClientFormat, keep: int = 1 << 20) -> Flow:
         opening=bytes,
         keep=keep,
     )
-    return flow
 
 
 def translated(
@@ -58,6 +58,7 @@ def translated(
     """A flow that was fed ``reads``, and what its client got."""
 
     async def run() -> tuple[Flow, bytes]:
+        await trio.lowlevel.checkpoint()
         flow = flow_of(client_format, keep)
         out = b""
         for data in reads:
@@ -86,7 +87,7 @@ def test_what_is_remembered_is_what_was_told_whatever_came_and_however_it_was_cu
 ) -> None:
     body = event("first") + b"".join(said)
     places = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts)})
-    reads = [body[a:b] for a, b in zip(places, places[1:], strict=False)]
+    reads = [body[a:b] for a, b in itertools.pairwise(places)]
     flow, received = translated(reads, OpenAIClient(usage=False))
     assert flow.kept is not None
     assert told_by(flow.kept, OpenAIProvider(), OpenAIClient(usage=False)).text == text_in(received)
