@@ -221,14 +221,23 @@ def _learn(history: History, failure: Failure, hope: Hope) -> GiveUp:
     return before
 
 
+def left(history: History) -> list[ModelSettings]:
+    """Who comes after `History.model`, and may serve."""
+    later = range(history.at + 1, len(history.chain))
+    return [history.chain[at] for at in later if _may_serve(history, history.chain[at])]
+
+
 def _next_of(history: History) -> int | None:
     """Where in the chain the next one is that may serve."""
     for at in range(history.at + 1, len(history.chain)):
-        model = history.chain[at]
-        fits = history.too_small is None or (model.context or 0) > history.too_small
-        if fits and model.provider not in history.passed_by:
+        if _may_serve(history, history.chain[at]):
             return at
     return None
+
+
+def _may_serve(history: History, model: ModelSettings) -> bool:
+    fits = history.too_small is None or (model.context or 0) > history.too_small
+    return fits and model.provider not in history.passed_by
 
 
 def _wait(

@@ -24,6 +24,8 @@ class Company:
         self._every = stream.model.timeouts.heartbeat
         self._leaving: trio.CancelScope | None = None
         self._gone: trio.Event | None = None
+        self.sent_at = now
+        """When its client got something last."""
         self.heartbeat_at = now + self._every
 
     @property
@@ -52,6 +54,7 @@ class Company:
                     text = self._stream.start_events() + HEARTBEAT
                     with trio.CancelScope(shield=True):  # a write that was begun is ended
                         await client.send(client.frame(text), timeout)
+                    self.sent_at = trio.current_time()
                     await trio.sleep(self._every)
         except (ClientLeft, ClientStalled) as reason:
             self._stream.interrupt(reason)

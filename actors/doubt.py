@@ -34,7 +34,7 @@ class Doubt:
         """Leave out the frame that was read with ``failure``. Raises it where that cannot be."""
         if failure.code != MALFORMED or self.pending is not None:
             raise failure
-        self.pending = failure.with_traceback(None)
+        self.pending = failure.bare()
 
     def read(self, said: Any) -> Chunk | None:
         """As the reader does. Raises `Failure`, that of the frame before included."""

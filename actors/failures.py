@@ -78,6 +78,11 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
         told = self.told
         return told.body if told is not None and told.format == format_name else None
 
+    def bare(self) -> Failure:
+        """Itself, without what it was raised through: that would be kept alive by it."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
     def __repr__(self) -> str:
         return f"Failure({self.error_type}, {self.stage}, {self.code}: {self.message})"
 

@@ -53,7 +53,7 @@ class Flow:
         client: where events go; its head is set by ``opening``.
         called_at: when the request was sent; ``first_chunk`` runs from there.
         opening: sets the client's head, once; returns SSE text that precedes what follows.
-        keep: bytes of the provider's body that are kept in ``kept``, for a rescue.
+        keep: bytes of the provider's events that are kept in ``kept``, for a rescue.
         after: the flow that this one goes on with: its client has had so much.
     """
 
@@ -61,6 +61,7 @@ class Flow:
         "_called_at",
         "_client",
         "_client_format",
+        "_counted",
         "_doubt",
         "_end",
         "_feed",
@@ -140,9 +141,9 @@ class Flow:
         self.failure: Failure | None = None
         self.client_left = False
         self._doubt: Doubt | None = None
-        self._room = keep
-        self.kept: list[bytes] | None = [] if keep else None
-        """All that the provider said, as it came; None: that is not kept, or was too much."""
+        self._room, self._counted = keep, 0
+        self.kept: list[bytes | SseEvent] | None = [] if keep else None
+        """The provider's events as they came; None: they are not kept, or were too much."""
         if after is not None:
             self._go_on_after(after)
 
@@ -170,8 +171,6 @@ class Flow:
         Stops at the end marker and at a failure, which it leaves in ``ended`` and ``failure``.
         """
         self.heard_at = now
-        if self.kept is not None:
-            self._keep(data)
         out: list[bytes] = []
         try:
             events = iter(self._feed(data))
@@ -181,17 +180,22 @@ class Flow:
             self.failure = too_large()
         except Failure as failure:
             self.failure = failure
+        if self.kept is not None:
+            self._bound(self.kept)
         text = b"".join(out)
         return self._once_said(text, now) if self.first_chunk_at is None else text
 
     def _made_all(self, events: Iterator[bytes | SseEvent], out: list[bytes], now: float) -> bool:
         """Put into ``out`` what ``events`` make. False: one was left out, and there may be more."""
+        kept = self.kept
         try:
             for said in events:
                 chunk = self._read(said)
                 if chunk is None:
                     self.ended = True
                     break
+                if kept is not None:
+                    kept.append(said)
                 if self.first_content_at is None:
                     self._look_for_content(chunk, now)
                 made = self._render(said, chunk)
@@ -224,11 +228,12 @@ class Flow:
             self.first_chunk_at = now
         return text
 
-    def _keep(self, data: bytes) -> None:
-        self._room -= len(data)
-        if self.kept is not None and self._room >= 0:
-            self.kept.append(data)
-        else:
+    def _bound(self, kept: list[bytes | SseEvent]) -> None:
+        """Keep no more than there is room for: then nothing."""
+        for said in kept[self._counted :]:
+            self._room -= len(said if isinstance(said, bytes) else said.data)
+        self._counted = len(kept)
+        if self._room < 0:
             self.kept = None
 
     def _leave_out(self, failure: Failure) -> None:

@@ -42,13 +42,13 @@ def _end_word(ending: Ending) -> str:
 
 def report_of(stream: Stream, ending: Ending, now: float) -> RequestReport:
     """The report of ``stream``, which ended with ``ending`` at ``now``."""
-    job, flow = stream.job, stream.flow
+    job, flow = stream.job, stream.heard
     turned_away = (
         isinstance(ending, Failure)
         and ending.error_type in _TURNED_AWAY
         and ending.stage in {"admission", "validation"}
     )
-    model = job.model if stream.first_content_at is None else stream.model
+    model = job.model if stream.answered_at is None else stream.model
     first_chunk_at = None if flow is None else flow.first_chunk_at
     chunks = 0 if flow is None or first_chunk_at is None else flow.chunks
     return RequestReport(
@@ -69,6 +69,7 @@ def report_of(stream: Stream, ending: Ending, now: float) -> RequestReport:
         chunks_total=chunks,
         attempts=tuple(stream.attempts),
         again=tuple(stream.again),
+        rescues=tuple(stream.rescues),
         error=error_of(ending),
         end=_end_word(ending),
     )
@@ -80,7 +81,7 @@ def _stages(
     job = stream.job
     stages = [("validation", job.validated - job.arrived)]
     if stream.first_called_at is not None:
-        answered_at = stream.first_content_at or now
+        answered_at = stream.answered_at or now
         stages.append(("provider_call", answered_at - stream.first_called_at))
     if first_chunk_at is not None:
         stages.append(("streaming", now - first_chunk_at))

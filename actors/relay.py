@@ -8,7 +8,7 @@
 4. permit: the breaker's, likewise
 5. call the provider: `_attempt`; `_served` is the loop around it: retries, then the fallbacks
 6. relay: `_relay`; until something must be decided the pump moves the bytes
-7. rescue: around `_relay`, where a `Failure` after the first byte is caught
+7. rescue: `rescued`, where a `Failure` after the first byte is caught
 8. end: `_tell` the client, if it has not seen the end, and `_report`, on every path
 
 An answer ends in exactly one of these ways: its end marker; one error, before or after the
@@ -32,8 +32,10 @@ from .formats import ClientFormat, ProviderFormat
 from .outcome import Ending, outcome_of, report_of
 from .provider import Call, ProviderClient
 from .reports import Attempt, Outcome
+from .rescuing import rescued
 from .stream import Stream
 from .upstream_failures import (
+    DIFFERS,
     broken,
     internal,
     refused,
@@ -141,15 +143,18 @@ def _no_capacity(status: int, code: str, message: str, retry_after: float) -> Fa
 async def _served(stream: Stream) -> None:
     """An answer of whoever gives one: of the model asked for, asked again, or of its fallbacks.
 
-    Raises the `Failure` that the client is told, when nobody is left to ask (`attempts`), and
-    any after the first byte.
+    Raises the `Failure` that the client is told, when nobody is left to ask (`attempts`), or,
+    after the first byte, to go on (`rescuing`).
     """
     while True:
         try:
             await _attempt(stream)
         except Failure as failure:
-            if stream.interruption is not None or stream.answer_began:
+            if stream.interruption is not None:
                 raise
+            if stream.answer_began:
+                await rescued(stream, failure, _attempt)
+                return
             step = stream.after(failure)
             if isinstance(step, GiveUp):
                 _give_up(failure, step)
@@ -190,7 +195,8 @@ async def _attempt(stream: Stream) -> None:
         well, outcome = True, "success"
     except Failure as failure:
         told = None if stream.interruption is not None else failure
-        outcome = _interrupted(stream) if told is None else outcome_of(told)
+        not_its_fault = told is None or told.code == DIFFERS
+        outcome = _interrupted(stream) if not_its_fault else outcome_of(failure)
         raise
     except _ENDED_BY_OTHERS:
         told = None if stream.interruption is not None else stream.overdue
@@ -213,7 +219,7 @@ async def _attempt(stream: Stream) -> None:
 def _body_for(stream: Stream, provider: ProviderClient) -> bytes:
     """The request in the provider's format. What cannot be said there is no attempt of its."""
     model = stream.model
-    return stream.job.asked.body_for(
+    return stream.asked.body_for(
         provider.format.name, model.upstream_model, max_tokens=model.max_tokens
     )
 
@@ -221,11 +227,12 @@ def _body_for(stream: Stream, provider: ProviderClient) -> bytes:
 def _told(stream: Stream, outcome: Outcome, failure: Failure | None) -> Attempt:
     """What is told of a call that is over."""
     model, latency = stream.model, stream.latency
+    status, code = 200 if failure is None or latency is not None else None, ""
+    if failure is not None:
+        status, code = failure.provider_status or status, failure.code
     seconds = trio.current_time() - (stream.called_at or 0.0)
-    if failure is None:
-        return Attempt(model.provider, outcome, latency, model.name, 200, "", seconds)
-    status = failure.provider_status or (None if latency is None else 200)
-    return Attempt(model.provider, outcome, latency, model.name, status, failure.code, seconds)
+    dropped = 0 if stream.flow is None else stream.flow.dropped
+    return Attempt(model.provider, outcome, latency, model.name, status, code, seconds, dropped)
 
 
 async def _call(stream: Stream, provider: ProviderClient, body: bytes) -> Call:

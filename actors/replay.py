@@ -2,57 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from .doubt import Doubt
 from .failures import Failure
 from .formats import Chunk, ClientFormat, Event, ProviderFormat
-from .sse import FrameTooLarge, SseDecoder
 from .told import ENVELOPE, Frame, Told
 
 OPENAI: Final = "openai"
 """The format whose words are those of our chunks."""
 
 
-def replay(kept: Iterable[bytes], provider_format: ProviderFormat) -> Iterator[tuple[Any, Chunk]]:
-    """The events that a `Flow` made chunks of, and the chunks: all up to its end or its failure.
-
-    ``kept`` is the provider's body, in the pieces in which it came.
-    """
-    decoder = SseDecoder(strict=True)
-    feed = decoder.feed_named if provider_format.named else decoder.feed_data
-    doubt = Doubt(provider_format.reader().read)
-    for data in kept:
-        try:
-            for said in feed(data):
-                try:
-                    chunk = doubt.read(said)
-                except Failure as failure:
-                    doubt.over(failure)
-                    continue
-                if chunk is None:
-                    return
-                yield said, chunk
-                if chunk.ends:
-                    return
-        except (Failure, FrameTooLarge):
-            return
-
-
 def told_by(
-    kept: Iterable[bytes], provider_format: ProviderFormat, client_format: ClientFormat
+    kept: Iterable[Any], provider_format: ProviderFormat, client_format: ClientFormat
 ) -> Told:
-    """What the client of ``client_format`` has been told, by a provider that said ``kept``.
+    """What the client of ``client_format`` has been told, by a provider whose events ``kept`` are.
 
     From here on ``client_format`` is asked to `compose`; where it was not asked to before, it
     learns what it would have said.
     """
     told = Told()
     was_composed = provider_format.name != client_format.name
-    for said, chunk in replay(kept, provider_format):
+    reader = provider_format.reader()
+    for said in kept:
+        try:
+            chunk = reader.read(said)
+        except Failure:  # a frame that was good enough to be passed on, and no better
+            return Told(obstacle="not_text")
+        if chunk is None:
+            break
         frame = frame_of(said, chunk, provider_format)
         if client_format.name == OPENAI:
             if was_composed and not told.envelope:

@@ -25,6 +25,8 @@ class Attempt(msgspec.Struct, frozen=True):
     """Of the failure; empty: there was none of the provider's."""
     seconds: float = 0.0
     """From the call to its end."""
+    dropped: int = 0
+    """Malformed frames of its answer that were left out."""
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -33,6 +35,18 @@ class Again(msgspec.Struct, frozen=True):
     by: Literal["retry", "fallback"]
     provider: str
     reason: str
+
+
+RescueResult = Literal["continued", "restarted", "completed", "differed", "failed", "impossible"]
+"""What became of an answer that broke off. ``continued``: from a prefill; ``completed``: it lacked
+nothing but its end; ``differed``: other answers did not repeat it; ``impossible``: not tried."""
+
+
+class Rescue(msgspec.Struct, frozen=True):
+    """An answer of ``provider``'s broke off after its client had had some of it."""
+
+    provider: str
+    result: RescueResult
 
 
 class RequestReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +78,8 @@ class RequestReport(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     again: tuple[Again, ...] = ()
     """The retries and the fallbacks, in their order."""
+    rescues: tuple[Rescue, ...] = ()
+    """What became of answers that broke off, in their order."""
     error: tuple[ErrorType, Stage] | None = None
     end: str = "complete"
     """For the log: ``complete``, ``client_left``, ``client_stalled``, or a failure's code."""

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -50,19 +50,18 @@ def obstacle(told: Told, asked: Asked) -> str | None:
     return None if asked.has_no_form else "form"
 
 
-def ways(told: Told, asked: Asked, models: Iterable[ModelSettings]) -> Iterator[Way]:
-    """All ways, in their order; the second one with a model only if the first `was_refused`."""
+def ways(told: Told, asked: Asked, model: ModelSettings) -> Iterator[Way]:
+    """How ``model`` may go on: in one way, and in another if the first `was_refused`."""
     text = told.text
     beginning = text.rstrip()  # a message that ends with white space is refused by some
-    for model in models:
-        if model.prefill and beginning:
-            yield Way(
-                model=model,
-                asked=asked.continued(beginning),
-                overlap=Overlap(text[len(beginning) :], exact=False),
-                prefilled=True,
-            )
-        yield Way(model=model, asked=asked, overlap=Overlap(text, exact=True), prefilled=False)
+    if model.prefill and beginning:
+        yield Way(
+            model=model,
+            asked=asked.continued(beginning),
+            overlap=Overlap(text[len(beginning) :], exact=False),
+            prefilled=True,
+        )
+    yield Way(model=model, asked=asked, overlap=Overlap(text, exact=True), prefilled=False)
 
 
 def was_refused(way: Way, failure: Failure) -> bool:

@@ -12,7 +12,7 @@ import trio
 
 from sluice.engine import Ref
 
-from .attempts import GiveUp, History, Retry, Step, chain_of, next_step
+from .attempts import GiveUp, History, Retry, Step, chain_of, left, next_step
 from .client import Client
 from .company import Company
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted
@@ -20,11 +20,16 @@ from .flow import Flow, Upstream
 from .formats import Asked, ClientFormat, ProviderFormat
 from .provider import ProviderClient
 from .pump import Pump
-from .reports import Again, Attempt, RequestReport
+from .replay import told_by
+from .reports import Again, Attempt, RequestReport, Rescue
+from .rescue import Way
 from .returns import Returns
 from .scan import Scan
-from .settings import ModelSettings, RetrySettings, Routing
+from .settings import ModelSettings, RescueSettings, RetrySettings, Routing
+from .splice import Splice
+from .spliced import SplicedClient
 from .sse import encode
+from .told import Told
 from .upstream_failures import too_slow
 
 _EVENT_STREAM = (
@@ -73,6 +78,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     routing: Routing = Routing({}, {})
     """Where fallbacks are found."""
     retries: RetrySettings = RetrySettings()
+    rescue: RescueSettings = RescueSettings()
     chance: Callable[[], float] = random.random
     """From 0 to 1, for the jitter of retries."""
 
@@ -100,6 +106,14 @@ class Stream:
         self.whole_at: float | None = None
         """When a whole answer was complete."""
         self.flow: Flow | None = None
+        self.before: Flow | None = None
+        """The flow that broke off, and is gone on with."""
+        self.way: Way | None = None
+        """How whoever is called next goes on; None: from the beginning."""
+        self._answered_at: float | None = None
+        self.splice: Splice | None = None
+        """Where the answer of whoever is called next meets what its client has."""
+        self.rescues: list[Rescue] = []
         self.attempts: list[Attempt] = []
         self.again: list[Again] = []
         self.overdue: Failure | None = None
@@ -174,16 +188,21 @@ class Stream:
     def flow_from(self, upstream: Upstream, provider_format: ProviderFormat) -> Flow:
         """The flow of its events from ``upstream``."""
         assert self.called_at is not None  # noqa: S101 -- an answer comes after a call
+        client_format, keep = self.job.format, self._to_be_kept()
+        if self.splice is not None:
+            client_format, keep = SplicedClient(client_format, provider_format, self.splice), 0
         self.flow = Flow(
             self.id,
             upstream,
             self.client,
             provider_format=provider_format,
-            client_format=self.job.format,
+            client_format=client_format,
             timeouts=self.model.timeouts,
             pump=self.services.pump,
             called_at=self.called_at,
             opening=self.start_events,
+            keep=keep,
+            after=self.before,
         )
         self.look_at = self._due()
         return self.flow
@@ -203,8 +222,8 @@ class Stream:
             body = self.job.format.failure_body(failure)
             self.retry_after = failure.retry_after
             await self.respond(failure.status, body, timeout)
-        elif self.flow is not None:
-            await self.flow.fail(failure, timeout)
+        elif self.heard is not None:
+            await self.heard.fail(failure, timeout)
         elif self.job.streamed:
             event = self.job.format.failure_event(failure)
             text = encode(event.data, event=event.name, id=f"{self.id}-1".encode())
@@ -214,7 +233,7 @@ class Stream:
 
     def forget(self) -> None:
         """It is over: let go of what refers back to it, so that no collector has to find it."""
-        self.flow = None
+        self.flow = self.before = None
         self._company = None
         self._history = None
 
@@ -223,17 +242,13 @@ class Stream:
     @property
     def answer_began(self) -> bool:
         """Whether the client has had a first byte of an answer: heartbeats and a head are none."""
-        return self.flow is not None and self.flow.first_chunk_at is not None
+        return self.heard is not None and self.heard.first_chunk_at is not None
 
     def after(self, failure: Failure) -> Step:
         """What comes after a call that failed before the answer began: see `attempts`."""
-        now = trio.current_time()
-        if self._history is None:
-            began = now if self.first_called_at is None else self.first_called_at
-            self._history = History(chain_of(self.model, self.services.routing), began)
-        services = self.services
+        now, services = trio.current_time(), self.services
         step = next_step(
-            self._history, failure, services.retries, now=now, chance=services.chance()
+            self._asking(now), failure, services.retries, now=now, chance=services.chance()
         )
         if isinstance(step, GiveUp):
             self.model = step.model
@@ -241,6 +256,12 @@ class Stream:
             by: Literal["retry", "fallback"] = "retry" if isinstance(step, Retry) else "fallback"
             self.again.append(Again(by, self.model.provider, step.reason))
         return step
+
+    def _asking(self, now: float) -> History:
+        if self._history is None:
+            began = now if self.first_called_at is None else self.first_called_at
+            self._history = History(chain_of(self.model, self.services.routing), began)
+        return self._history
 
     async def turn_to(self, model: ModelSettings) -> None:
         """``model`` is asked next, and what it says is the first that the client hears."""
@@ -251,8 +272,9 @@ class Stream:
 
     async def _part_with(self, flow: Flow) -> None:
         """Of an answer that never began, at most a part of a heartbeat is still to be sent."""
-        if flow.pending:
-            await self.client.send(flow.pending, self.model.timeouts.client_write)
+        pending, flow.pending = flow.pending, b""
+        if pending:
+            await self.client.send(pending, self.model.timeouts.client_write)
         self._company = Company(self, flow.sent_at)
 
     async def pause(self, seconds: float) -> None:
@@ -268,12 +290,64 @@ class Stream:
             self.call_over()
         self.check()
 
+    # -- going on with what broke off ------------------------------------------------------
+
+    @property
+    def heard(self) -> Flow | None:
+        """The flow that its client heard last, be it that it broke off."""
+        return self.before if self.flow is None else self.flow
+
+    @property
+    def asked(self) -> Asked:
+        """What whoever is called next is asked."""
+        return self.job.asked if self.way is None else self.way.asked
+
+    def left(self) -> list[ModelSettings]:
+        """Who may go on with its answer."""
+        return left(self._asking(trio.current_time()))
+
+    def _to_be_kept(self) -> int:
+        """Bytes of an answer that are kept for a rescue; 0 where nobody could go on with it."""
+        rescue = self.services.rescue
+        history = self._history
+        others = self.model.fallback if history is None else history.chain[history.at + 1 :]
+        return rescue.memory if rescue.enabled and others else 0
+
+    def told(self) -> Told | None:
+        """What its client has of an answer that broke off; None: no rescue is wanted."""
+        flow = self.flow
+        if flow is None or not self._to_be_kept():
+            return None
+        kept, flow.kept = flow.kept, None
+        if kept is None:
+            return Told(obstacle="too_long")
+        return told_by(kept, self.services.providers[self.model.provider].format, self.job.format)
+
+    async def go_on(self, way: Way, splice: Splice) -> None:
+        """Whoever is called next goes on with the answer. What of it is pending is sent first."""
+        if self.flow is not None:
+            self._answered_at = self.answered_at
+            self.before = self.flow
+        self.way, self.splice = way, splice
+        await self.turn_to(way.model)
+        self.check()
+
+    async def end_as_it_is(self) -> None:
+        """Its client has the whole answer, and gets the end marker that its provider owed."""
+        if self.flow is not None:
+            await self.flow.finish()
+
     # -- what happened ---------------------------------------------------------------------
 
     @property
     def first_content_at(self) -> float | None:
         """When the provider had said something: for a whole answer, all of it."""
         return self.whole_at if self.flow is None else self.flow.first_content_at
+
+    @property
+    def answered_at(self) -> float | None:
+        """When the first provider had that did not fail before it."""
+        return self.first_content_at if self._answered_at is None else self._answered_at
 
     @property
     def latency(self) -> float | None:
@@ -305,6 +379,8 @@ class Stream:
         """The task writes to the client from here on."""
         if self._company is not None:
             await self._company.leave()
+            if self.before is not None:
+                self.before.sent_at = self._company.sent_at
             self._company = None
 
     def _due(self) -> float:

@@ -113,7 +113,7 @@ class StreamService:
         """Chunks by provider, told by this. A function: a loop would keep its last stream."""
         counts: Counter[str] = Counter()
         for stream in self.live.values():
-            flow = stream.flow
+            flow = stream.heard
             if flow is not None and stream.answer_began and flow.chunks > flow.told_chunks:
                 counts[stream.model.provider] += flow.chunks - flow.told_chunks
                 flow.told_chunks = flow.chunks

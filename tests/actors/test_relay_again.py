@@ -18,7 +18,7 @@ from tests.actors.test_relay import END, ID, TIMEOUTS, FakeCall, FakeProvider, W
 
 from sluice.actors.accounting import updates
 from sluice.actors.failures import Failure, UpstreamFault
-from sluice.actors.settings import ModelSettings, RetrySettings, Routing, Timeouts
+from sluice.actors.settings import ModelSettings, RescueSettings, RetrySettings, Routing, Timeouts
 from sluice.actors.stream import Stream
 from sluice.actors.upstream_failures import stopped
 
@@ -432,10 +432,13 @@ async def test_each_call_counts_once_and_the_request_once(
         assert told == [(503, "provider_unavailable")] * 3 + [(200, "")]
 
 
-async def test_nothing_is_asked_again_once_the_client_has_had_a_byte_of_the_answer(
+async def test_without_a_rescue_nothing_is_asked_again_once_the_client_has_had_a_byte_of_the_answer(
     direct: bool, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with chain(direct=direct, a=[says(event("a"), UpstreamFault("cut"))], b=[WELL]) as at:
+        at.stream.services = msgspec.structs.replace(
+            at.services, rescue=RescueSettings(enabled=False)
+        )
         await at.live()
         assert at.asked == {"a": 1, "b": 0}
         assert at.error["code"] == "provider_cut"

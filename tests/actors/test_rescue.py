@@ -94,7 +94,7 @@ def test_what_stands_in_the_way_of_what_was_told_comes_first() -> None:
 
 
 def test_a_model_that_takes_a_prefill_is_given_what_was_told_without_its_last_blanks() -> None:
-    first, second = ways(told("Once \n"), asked(), [TAKES_PREFILL])
+    first, second = ways(told("Once \n"), asked(), TAKES_PREFILL)
     assert (first.prefilled, second.prefilled) == (True, False)
     assert messages(first) == [
         {"role": "user", "content": "hi"},
@@ -112,16 +112,9 @@ def test_a_model_that_takes_a_prefill_is_given_what_was_told_without_its_last_bl
 def test_any_other_model_and_an_answer_without_a_word_is_started_again(
     model: ModelSettings, text: str
 ) -> None:
-    (way,) = ways(told(text), asked(), [model])
+    (way,) = ways(told(text), asked(), model)
     assert not way.prefilled
     assert messages(way) == [{"role": "user", "content": "hi"}]
-
-
-def test_the_fallbacks_come_in_their_order() -> None:
-    found = [(way.model.name, way.prefilled) for way in ways(
-        told("a"), asked(), [PLAIN, TAKES_PREFILL]
-    )]  # fmt: skip
-    assert found == [("plain", False), ("takes-prefill", True), ("takes-prefill", False)]
 
 
 @pytest.mark.parametrize(
@@ -139,12 +132,12 @@ def test_a_client_that_gave_a_prefill_itself_has_it_go_on(
     last: dict[str, Any], now: dict[str, Any]
 ) -> None:
     request = asked(messages=[{"role": "assistant", **last}])
-    way = next(ways(told(" so"), request, [TAKES_PREFILL]))
+    way = next(ways(told(" so"), request, TAKES_PREFILL))
     assert messages(way) == [{"role": "assistant", **now}]
 
 
 def test_only_a_refusal_of_the_request_means_that_a_prefill_is_not_taken() -> None:
-    prefilled, anew = ways(told("a"), asked(), [TAKES_PREFILL])
+    prefilled, anew = ways(told("a"), asked(), TAKES_PREFILL)
     refusal = refused(400, None, b"")
     assert was_refused(prefilled, refusal)
     assert not was_refused(anew, refusal)

@@ -32,7 +32,7 @@ class Counting:
 def under_way(provider: str, chunks: int) -> Any:
     flow = SimpleNamespace(chunks=chunks, told_chunks=0)
     model = SimpleNamespace(provider=provider)
-    return SimpleNamespace(flow=flow, model=model, answer_began=True)
+    return SimpleNamespace(flow=flow, heard=flow, model=model, answer_began=True)
 
 
 def service_of(**streams: Any) -> StreamService:
@@ -46,7 +46,7 @@ async def tell(service: StreamService, metrics: Counting) -> None:
 
 
 async def test_chunks_are_told_once() -> None:
-    one, waiting = under_way("a", 3), SimpleNamespace(flow=None)
+    one, waiting = under_way("a", 3), SimpleNamespace(heard=None)
     service, metrics = service_of(one=one, two=under_way("b", 2), waiting=waiting), Counting()
     await tell(service, metrics)
     one.flow.chunks += 4
