@@ -59,7 +59,10 @@ def _attempts(report: RequestReport) -> list[Update]:
         moved.append(("sse_provider_requests_total", (attempt.provider, attempt.status), 1))
         if attempt.latency is not None:
             moved.append(("sse_provider_latency_seconds", (attempt.provider,), attempt.latency))
+        if attempt.dropped:
+            moved.append(("sse_malformed_frames_total", (attempt.provider,), attempt.dropped))
     moved += [(_AGAIN[each.by], (each.provider, each.reason), 1) for each in report.again]
+    moved += [("sse_rescues_total", (each.provider, each.result), 1) for each in report.rescues]
     return moved
 
 

@@ -23,7 +23,7 @@ from sluice.engine import ASK_BOUNDS
 from .attempts import REASONS
 from .failures import ErrorType
 from .failures import Stage as FailureStage
-from .reports import Outcome
+from .reports import Outcome, RescueResult
 from .settings import Routing
 
 OTHER = "other"
@@ -188,6 +188,12 @@ STORE_OUTCOME = Label(
     ("answered", "refused", "lost", "passed_by"),
 )
 VERSION = Label("version", "The release that runs.", configured="version")
+RESCUE_RESULT = Label(
+    "result",
+    "Went on by a prefill, or by a restart; lacked only its end; other answers differed; "
+    "nobody could; was not tried.",
+    get_args(RescueResult),
+)
 LEAVING = Label("reason", "Left: it closed. Stalled: it took no byte.", ("left", "stalled"))
 WHEN = Label("when", "How far its answer was.", ("before_first_chunk", "streaming"))
 ATTEMPT_REASON = Label("reason", "Why the call before it failed.", REASONS)
@@ -428,6 +434,26 @@ EXTENDED: dict[str, Metric] = _names(
             domain="Connection Management",
             stage="admission",
             origin="decision 12",
+        ),
+        Metric(
+            name="sse_rescues_total",
+            kind="counter",
+            help="Streams of a provider that broke off after their first byte, by what became of them",
+            unit="requests",
+            domain="Resilience Patterns",
+            stage="streaming",
+            origin="extended",
+            labels=(PROVIDER, RESCUE_RESULT),
+        ),
+        Metric(
+            name="sse_malformed_frames_total",
+            kind="counter",
+            help="Malformed frames of a provider that were left out of streams that went on",
+            unit="chunks",
+            domain="Stream Quality",
+            stage="streaming",
+            origin="extended",
+            labels=(PROVIDER,),
         ),
         Metric(
             name="sse_client_disconnects_total",

@@ -32,7 +32,7 @@ from .relay import LAST_WORDS, live
 from .reports import RequestReport
 from .returns import Returns
 from .scan import Scan
-from .settings import RetrySettings, Routing
+from .settings import RescueSettings, RetrySettings, Routing
 from .stream import Job, Services, Stream
 from .upstream_failures import stopped
 
@@ -158,6 +158,7 @@ class Streams(Actor):
         on_fault: takes what was a mistake of ours.
         routing: where fallbacks are found.
         retries: how often a provider is asked.
+        rescue: whether streams that break off are gone on with.
     """
 
     mailbox = Mailbox(capacity=1024)
@@ -176,6 +177,7 @@ class Streams(Actor):
         on_fault: Callable[[BaseException], None],
         routing: Routing,
         retries: RetrySettings,
+        rescue: RescueSettings,
     ) -> None:
         self._service = service
         self._make_providers = make_providers
@@ -188,6 +190,7 @@ class Streams(Actor):
         self._on_fault = on_fault
         self._routing = routing
         self._retries = retries
+        self._rescue = rescue
 
     async def on_start(self) -> None:
         """Begin to take streams."""
@@ -203,6 +206,7 @@ class Streams(Actor):
             on_fault=self._on_fault,
             routing=self._routing,
             retries=self._retries,
+            rescue=self._rescue,
         )
         self._service.open(services)
 

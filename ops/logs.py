@@ -102,6 +102,10 @@ class RequestLine(msgspec.Struct, frozen=True, omit_defaults=True):
     process: str | None = None
     tried: tuple[TriedLine, ...] = ()
     """Every call in its order, where there was more than one."""
+    rescues: list[str] | None = None
+    """Whose answer broke off, and what became of it."""
+    malformed: int | None = None
+    """Frames that were left out."""
 
 
 class Log:
@@ -232,6 +236,8 @@ def line_of(report: RequestReport, process: str | None = None) -> RequestLine:
         error_stage,
         process,
         tuple(map(_tried, report.attempts)) if len(report.attempts) > 1 else (),
+        [f"{each.provider} {each.result}" for each in report.rescues] or None,
+        sum(each.dropped for each in report.attempts) or None,
     )
 
 

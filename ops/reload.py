@@ -37,6 +37,7 @@ EFFECTS: Final[dict[Path, Effect]] = {
     ("connections",): "live",
     ("timeouts",): "workers",
     ("retries",): "workers",
+    ("rescue",): "workers",
     ("cors",): "workers",
     ("providers",): "workers",
     ("models",): "workers",

@@ -371,6 +371,7 @@ def _streams(worker: Worker) -> Streams:
         on_fault=worker.on_fault,
         routing=config.routing,
         retries=config.retries,
+        rescue=config.rescue,
     )
 
 

@@ -178,6 +178,7 @@ SCHEMA: Final = Table(
                 "budget": number(0, 3600, "seconds"),
             }
         ),
+        "rescue": Table({"enabled": flag(), "memory": size(1024, 2**26)}),
         "breaker": Table(
             {"failures": whole(1, 1000), "window": seconds(), "cooldown": seconds()},
         ),
@@ -214,7 +215,6 @@ WITHOUT_EFFECT: Final = {
     ("limits",): "REQUESTS ARE NOT LIMITED, neither by address nor by user nor by token",
     ("cache",): "nothing is cached",
     ("queue",): "past the connection limit requests get a 429",
-    ("models", "*", "prefill"): "no stream is continued elsewhere",
 }
 """What the contract names and this version does not do yet, with what happens instead."""
 

@@ -11,6 +11,7 @@ from sluice.actors.settings import (
     ConnectionSettings,
     ModelSettings,
     ProviderSettings,
+    RescueSettings,
     RetrySettings,
     Routing,
     Secret,
@@ -88,6 +89,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     connections: ConnectionSettings = ConnectionSettings()
     timeouts: Timeouts = Timeouts()
     retries: RetrySettings = RetrySettings()
+    rescue: RescueSettings = RescueSettings()
     cors: CorsSettings = CorsSettings()
     store: StoreSettings | None = None
     """None: there is none, as in tests; what is loaded always has one."""

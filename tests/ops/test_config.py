@@ -577,7 +577,6 @@ def test_limits_that_do_not_limit_are_named_plainly(toml: Load) -> None:
         ("[cache]\nttl = 1", "cache"),
         ("[queue]\nlimit = 1", "queue"),
         ("[queue]\nbackend = 'kafka'", "queue"),
-        (f"{PROVIDER}[models.a]\nprovider='openai'\nprefill = true", "models.a.prefill"),
     ],
 )
 def test_what_has_no_effect_is_named(toml: Load, text: str, key: str) -> None:

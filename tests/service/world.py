@@ -32,6 +32,7 @@ from sluice.actors.settings import (
     ConnectionSettings,
     ModelSettings,
     ProviderSettings,
+    RescueSettings,
     RetrySettings,
     Secret,
     Timeouts,
@@ -317,6 +318,7 @@ async def open_world(
     client_tls: Certificate | None = None,
     provider_format: str = "openai",
     retries: RetrySettings = ONCE,
+    rescue: RescueSettings = RescueSettings(),
     models: Sequence[ModelSettings] = (),
     **timeouts: float,
 ) -> AsyncIterator[World]:
@@ -350,6 +352,7 @@ async def open_world(
                 timeouts=Timeouts(**timeouts),
                 providers=_providers(urls, provider_tls, provider_format),
                 retries=retries,
+                rescue=rescue,
                 models=_models(Timeouts(**timeouts), models),
             )
             listening = bind([config.server.bind], 4096)
