@@ -438,7 +438,7 @@ EXTENDED: dict[str, Metric] = _names(
         Metric(
             name="sse_rescues_total",
             kind="counter",
-            help="Streams of a provider that broke off after their first byte, by what became of them",
+            help="Streams of a provider that broke off after their first byte, by how that ended",
             unit="requests",
             domain="Resilience Patterns",
             stage="streaming",

@@ -4,7 +4,13 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sluice.actors.settings import ConnectionSettings, RetrySettings, Secret, Timeouts
+from sluice.actors.settings import (
+    ConnectionSettings,
+    RescueSettings,
+    RetrySettings,
+    Secret,
+    Timeouts,
+)
 from sluice.ops.config import Config, ConfigurationError, EdgeLimits, ServerSettings, load
 from sluice.ops.config.rules import Rule
 from sluice.ops.config.schema import SCHEMA, Named, Table
@@ -139,6 +145,17 @@ def test_retries_fallbacks_and_the_context_of_a_model_are_taken(toml: Load) -> N
     assert load(None, {}).retries == RetrySettings(attempts=2, backoff=0.5)
 
 
+def test_a_rescue_can_be_switched_off_and_be_given_more_memory(toml: Load) -> None:
+    config = toml(
+        f"{PROVIDER}[rescue]\nenabled = false\nmemory = '1MiB'\n"
+        '[models.a]\nprovider = "openai"\nprefill = true\n'
+    )
+    assert config.rescue == RescueSettings(enabled=False, memory=1 << 20)
+    assert config.models["a"].prefill
+    assert notices(config) == []
+    assert toml(PROVIDER).rescue == RescueSettings(enabled=True)
+
+
 def test_a_wildcard_serves_every_name_that_it_starts(toml: Load) -> None:
     config = toml(f'{PROVIDER}[models."sim-*"]\nprovider = "openai"\n')
     found = config.routing.find("sim-cut")
@@ -206,7 +223,7 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
             (
                 'sluice.toml:1: conections: unknown key, did you mean "connections"?; allowed: '
                 "server, control, store, connections, timeouts, retries, "
-                "breaker, limits, cache, queue, "
+                "rescue, breaker, limits, cache, queue, "
                 "cors, providers, models"
             ),
         ),
@@ -215,7 +232,7 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
             (
                 "sluice.toml:1: bind: unknown key, it belongs in [server]; allowed: server, "
                 "control, store, connections, timeouts, retries, "
-                "breaker, limits, cache, queue, cors, providers, "
+                "rescue, breaker, limits, cache, queue, cors, providers, "
                 "models"
             ),
         ),

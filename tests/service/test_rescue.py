@@ -65,7 +65,7 @@ async def test_whatever_breaks_a_stream_the_same_answer_of_a_fallback_makes_it_w
 async def test_whatever_breaks_a_stream_another_answer_of_a_fallback_is_not_put_behind_it() -> None:
     models = {failing(each, same=False): code for each, code in FAULTS.items()}
     del models[failing("sim-no-end", same=False)]  # which lacks nothing
-    others = dict.fromkeys(models, ["sim-ok?chunks=30"])
+    others = {each: ["sim-ok?chunks=30"] for each in models}
     async with open_world(fallbacks=others, idle=0.3) as world:
         for model, code in models.items():
             answer = await world.ask(model)

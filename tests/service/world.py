@@ -49,6 +49,7 @@ PATIENCE = 60.0
 """Seconds after which a test has failed: many times what it takes."""
 
 KEY = "sk-of-the-service"
+RESCUE = RescueSettings()
 CHAT = "/v1/chat/completions"
 ONCE = RetrySettings(attempts=0)
 """Each model is asked once: what a test sees is what the provider did."""
@@ -318,7 +319,7 @@ async def open_world(
     client_tls: Certificate | None = None,
     provider_format: str = "openai",
     retries: RetrySettings = ONCE,
-    rescue: RescueSettings = RescueSettings(),
+    rescue: RescueSettings = RESCUE,
     models: Sequence[ModelSettings] = (),
     **timeouts: float,
 ) -> AsyncIterator[World]:
