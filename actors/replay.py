@@ -20,11 +20,10 @@ def told_by(
 ) -> Told:
     """What the client of ``client_format`` has been told, by a provider whose events ``kept`` are.
 
-    From here on ``client_format`` is asked to `compose`; where it was not asked to before, it
-    learns what it would have said.
+    Where OpenAI's chunks were composed for it, it is asked what stands around them.
     """
     told = Told()
-    was_composed = provider_format.name != client_format.name
+    was_composed = client_format.name == OPENAI != provider_format.name
     reader = provider_format.reader()
     for said in kept:
         try:
@@ -34,11 +33,8 @@ def told_by(
         if chunk is None:
             break
         frame = frame_of(said, chunk, provider_format)
-        if client_format.name == OPENAI:
-            if was_composed and not told.envelope:
-                frame = {**frame, **_envelope(client_format.compose(said, chunk))}
-        elif not was_composed:
-            client_format.compose(said, chunk)
+        if was_composed and not told.envelope:
+            frame = {**frame, **_envelope(client_format.compose(said, chunk))}
         told.add(frame)
     return told
 

@@ -9,7 +9,7 @@ import string
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.actors.fakes import FakeClient, FakePoller, FakeUpstream
 
@@ -81,6 +81,7 @@ pieces = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(pieces, max_size=12), st.lists(st.integers(0, 2000), max_size=12))
 def test_what_is_remembered_is_what_was_told_whatever_came_and_however_it_was_cut(
     said: list[bytes], cuts: list[int]
