@@ -9,6 +9,7 @@ import msgspec
 
 from .failures import Failure
 from .formats import Chunk, ClientFormat, Event, ProviderFormat
+from .sse import SseEvent
 from .told import ENVELOPE, Frame, Told
 
 OPENAI: Final = "openai"
@@ -36,7 +37,31 @@ def told_by(
         if was_composed and not told.envelope:
             frame = {**frame, **_envelope(client_format.compose(said, chunk))}
         told.add(frame)
+        if isinstance(said, SseEvent) and _begins_a_foreign_block(said):
+            told.obstacle = "not_text"
     return told
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+
+
+class _Begun(msgspec.Struct):
+    content_block: _Block = msgspec.field(default_factory=_Block)
+
+
+_begun: Final = msgspec.json.Decoder(_Begun)
+_BLOCKS: Final = frozenset({"text", "thinking", "redacted_thinking"})
+
+
+def _begins_a_foreign_block(said: SseEvent) -> bool:
+    """Whether it begins what Anthropic's clients get and no chunk says: a search, its results."""
+    if said.event != b"content_block_start":
+        return False
+    try:
+        return _begun.decode(said.data).content_block.type not in _BLOCKS
+    except msgspec.MsgspecError:
+        return True
 
 
 def frame_of(said: Any, chunk: Chunk, provider_format: ProviderFormat) -> Frame:
@@ -45,6 +70,7 @@ def frame_of(said: Any, chunk: Chunk, provider_format: ProviderFormat) -> Frame:
         frame: Frame = msgspec.json.decode(said)
         return frame
     whole: Frame = msgspec.to_builtins(chunk)
+    del whole["error"]  # of a chunk, there is none
     return whole
 
 

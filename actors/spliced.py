@@ -12,6 +12,7 @@ from .formats import Chunk, ClientFormat, Event, ProviderFormat
 from .overlap import Differs
 from .replay import OPENAI, frame_of
 from .splice import Splice
+from .told import Frame
 from .upstream_failures import differs
 
 
@@ -46,11 +47,20 @@ class SplicedClient:
             raise differs() from None
         if frame is None:
             return ()
-        new = msgspec.convert(frame, type(chunk))
         if self._client.name != OPENAI:
-            return self._client.compose(said, new)
-        made = self._client.render(msgspec.json.encode(frame), new)
-        return made if isinstance(made, bytes) else ()
+            return self._client.compose(said, msgspec.convert(frame, Chunk))
+        made = [
+            self._client.render(msgspec.json.encode(part), msgspec.convert(part, Chunk))
+            for part in self._parts(frame)
+        ]
+        return [Event(data) for data in made if isinstance(data, bytes)]
+
+    def _parts(self, frame: Frame) -> list[Frame]:
+        """``frame`` as OpenAI would have said it: others tell the usage together with the end."""
+        if self._provider_format.name == OPENAI or not (frame["choices"] and frame.get("usage")):
+            return [frame]
+        rest = {key: value for key, value in frame.items() if key != "usage"}
+        return [rest, {**frame, "choices": []}]
 
     def render(self, said: Any, chunk: Chunk) -> bytes | Sequence[Event]:
         """As `compose`: no provider speaks this format."""

@@ -62,6 +62,8 @@ class AnthropicClient:
     def __init__(self, model: str) -> None:
         self._model = model
         self._has_started = False
+        self._is_over = False
+        """The provider has told the reason for the end."""
         self._blocks = 0
         """How many have been started."""
         self._open: str | None = None
@@ -96,6 +98,8 @@ class AnthropicClient:
             self._open = started.content_block.type
         elif said.event == b"content_block_stop":
             self._open = None
+        elif said.event == b"message_delta":
+            self._is_over = True
 
     # -- from OpenAI's words ---------------------------------------------------------------
 
@@ -167,6 +171,8 @@ class AnthropicClient:
 
     def end(self) -> Sequence[Event]:
         """``message_delta``, with the reason for the end and the usage, and ``message_stop``."""
+        if self._is_over:
+            return (_MESSAGE_STOP,)
         events: list[Event] = []
         self._start_message(events)
         self._stop_block(events)

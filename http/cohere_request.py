@@ -15,6 +15,7 @@ import msgspec
 from sluice.actors.settings import MAX_TOKENS
 
 from .cohere_hub import to_openai
+from .going_on import is_free_text, with_answer
 from .json_body import check_depth, check_text, decode, invalid
 from .translation import body_of
 from .validation import Fields, Raw, Tool, ToolCall, encoded
@@ -140,3 +141,12 @@ class AskedInCohere(msgspec.Struct, frozen=True):
             return _encode(fields)
         asked = to_openai(self.fields, provider_format)
         return body_of(asked, _NAMES, provider_format, upstream_model, max_tokens)
+
+    @property
+    def has_no_form(self) -> bool:
+        """Text, without a format."""
+        return is_free_text(self.fields)
+
+    def continued(self, text: str) -> AskedInCohere:
+        """``text`` as a last message of the assistant's, or at the end of the one that is there."""
+        return AskedInCohere(with_answer(self.fields, text))

@@ -7,13 +7,14 @@ for byte. A field that is given twice counts, for us and for the provider, as it
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from sluice.actors.requests import translated
 from sluice.actors.settings import MAX_TOKENS
 
+from .going_on import is_free_text, with_answer
 from .json_body import check_depth, check_text, decode, invalid
 
 Raw = msgspec.Raw
@@ -130,7 +131,6 @@ _chat: Final = msgspec.json.Decoder(ChatRequest)
 _stream: Final = msgspec.json.Decoder(StreamRequest)
 _fields: Final = msgspec.json.Decoder(Fields)
 _stream_options: Final = msgspec.json.Decoder(dict[str, Raw] | None)
-_messages: Final = msgspec.json.Decoder(list[dict[str, Any]])
 _encode: Final = msgspec.json.Encoder().encode
 _TRUE: Final = Raw(b"true")
 _ONLY_USAGE: Final = Raw(b'{"include_usage":true}')
@@ -229,39 +229,11 @@ class AskedInOpenAI(msgspec.Struct, frozen=True):
     @property
     def has_no_form(self) -> bool:
         """Text of one choice, without a format and without log probabilities."""
-        form = msgspec.json.decode(_encode(self.fields), type=_Form)
-        formats = {None, "text"}
-        return (
-            form.n in {None, 1}
-            and not form.logprobs
-            and (form.response_format.type if form.response_format else None) in formats
-            and set(form.modalities or ["text"]) == {"text"}
-        )
+        return is_free_text(self.fields)
 
     def continued(self, text: str) -> AskedInOpenAI:
         """``text`` as a last message of the assistant's, or at the end of the one that is there."""
-        messages = _messages.decode(self.fields["messages"])
-        messages = [*messages[:-1], *_with_answer(messages[-1], text)]
-        return AskedInOpenAI({**self.fields, "messages": encoded(messages)}, self.streamed)
-
-
-class _Form(msgspec.Struct):
-    """What an answer may be besides text."""
-
-    n: int | None = None
-    logprobs: bool | None = None
-    response_format: ResponseFormat | None = None
-    modalities: list[str] | None = None
-
-
-def _with_answer(last: dict[str, Any], text: str) -> list[dict[str, Any]]:
-    """The conversation's last message, and ``text`` as what the assistant says then."""
-    content = last.get("content")
-    if last.get("role") != "assistant" or last.get("tool_calls"):
-        return [last, {"role": "assistant", "content": text}]
-    if isinstance(content, list):
-        return [{**last, "content": [*content, {"type": "text", "text": text}]}]
-    return [{**last, "content": (content or "") + text}]
+        return AskedInOpenAI(with_answer(self.fields, text), self.streamed)
 
 
 def _with_usage(options: Raw | None) -> Raw:

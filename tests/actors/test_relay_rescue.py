@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import weakref
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -20,11 +20,13 @@ from tests.actors.test_relay_again import (
     status,
 )
 
+from sluice.actors.anthropic import AnthropicProvider
 from sluice.actors.failures import UpstreamFault
 from sluice.actors.reports import Rescue
 from sluice.actors.settings import RescueSettings, Routing
 from sluice.actors.stream import Stream
 from sluice.actors.upstream_failures import stopped
+from sluice.http.anthropic_format import AnthropicClient
 from sluice.http.openai_format import OpenAIClient
 from sluice.http.sluice_format import SluiceClient
 from sluice.http.validation import AskedInOpenAI
@@ -525,3 +527,75 @@ async def test_a_malformed_frame_alone_costs_the_stream_nothing_and_is_reported(
         check_unbroken(at)
         assert [each.dropped for each in at.report.attempts] == [1]
         assert at.asked["b"] == 0
+
+
+def block_event(kind: str, **fields: Any) -> bytes:
+    body = json.dumps({"type": kind, **fields})
+    return f"event: {kind}\ndata: {body}\n\n".encode()
+
+
+def in_anthropics_words(text: str) -> list[bytes]:
+    pieces = [text[i : i + 5] for i in range(0, len(text), 5)]
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "x"}
+    return [
+        block_event("message_start", message={**message, "usage": {"input_tokens": 3}}),
+        block_event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        *(
+            block_event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
+            for piece in pieces
+        ),
+    ]
+
+
+ANTHROPICS_END = [
+    block_event("content_block_stop", index=0),
+    block_event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 4}),
+    block_event("message_stop"),
+]
+
+
+@pytest.mark.parametrize("usage", [True, False], ids=["usage", "no usage"])
+async def test_a_provider_of_another_format_goes_on_in_the_clients(
+    usage: bool, direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    second = says(*in_anthropics_words(TEXT), *ANTHROPICS_END)
+    async with chain(direct=direct, a=[breaks_off(18)], b=[second]) as at:
+        ask(at, usage=usage)
+        at.scripts["b"].format = cast("Any", AnthropicProvider())
+        await at.live()
+        check_unbroken(at)
+        last = frames_of(at)[-1]
+        assert last["usage"]["total_tokens"] == 7 if usage else "usage" not in last
+        assert (last["choices"] == []) == usage
+        assert json.loads(at.scripts["b"].bodies[0])["max_tokens"] > 0
+
+
+async def test_an_answer_that_was_translated_is_gone_on_with_under_its_own_name(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    first = says(*in_anthropics_words(TEXT[:18]), CUT, together=False)
+    async with chain(direct=direct, a=[first], b=[whole("b")]) as at:
+        ask(at)
+        at.scripts["a"].format = cast("Any", AnthropicProvider())
+        await at.live()
+        frames = frames_of(at)
+        assert frames[0]["id"].startswith("chatcmpl-")
+        check_unbroken(at, name=frames[0]["id"])
+
+
+@pytest.mark.parametrize("kind", ["server_tool_use", "web_search_tool_result", "tool_use"])
+async def test_what_no_chunk_can_say_is_not_gone_on_with(
+    kind: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    block = block_event(
+        "content_block_start", index=1, content_block={"type": kind, "id": "t", "name": "n"}
+    )
+    first = says(*in_anthropics_words(TEXT[:18]), block, CUT, together=False)
+    async with chain(a=[first], b=[whole("b")]) as at:
+        ask(at)
+        at.stream.job = msgspec.structs.replace(at.stream.job, format=AnthropicClient("a"))
+        at.scripts["a"].format = cast("Any", AnthropicProvider())
+        await at.live()
+        assert at.asked["b"] == 0
+        assert at.report.rescues == (Rescue("a", "impossible"),)
+        assert at.report.end == "provider_cut"

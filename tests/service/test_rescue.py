@@ -172,3 +172,67 @@ async def test_many_streams_that_break_at_once_are_all_whole_and_leave_nothing()
         async with trio.open_nursery() as nursery:
             for _ in range(20):
                 nursery.start_soon(ask)
+
+
+ANTHROPIC = {"max_tokens": 500}
+ROUTES: dict[str, tuple[str, dict[str, Any]]] = {
+    "openai": ("/v1/chat/completions", {}),
+    "anthropic": ("/v1/messages", ANTHROPIC),
+    "cohere": ("/v2/chat", {}),
+}
+
+
+async def ask_in(world: World, client: str, model: str) -> list[Any]:
+    """The data of the events that a client of this format gets, of an answer that is whole."""
+    path, fields = ROUTES[client]
+    messages = [{"role": "user", "content": "hello"}]
+    body = msgspec.json.encode({"model": model, "messages": messages, "stream": True, **fields})
+    raw = await world.connect()
+    await raw.send(post(path, body, "Connection: close"))
+    answer = await raw.answer()
+    await raw.leave()
+    assert (answer.status, answer.complete) == (200, True), answer
+    world.expected.update(["success"])
+    return [event.json for event in events_of(answer) if event.data != "[DONE]"]
+
+
+def text_in(client: str, events: list[Any]) -> str:
+    if client == "openai":
+        deltas = [choice["delta"] for each in events for choice in each["choices"]]
+        return "".join(delta.get("content") or "" for delta in deltas)
+    if client == "anthropic":
+        deltas = [each["delta"] for each in events if each["type"] == "content_block_delta"]
+        return "".join(delta["text"] for delta in deltas)
+    deltas = [each["delta"]["message"] for each in events if each["type"] == "content-delta"]
+    return "".join(delta["content"]["text"] for delta in deltas)
+
+
+def kinds(events: list[Any]) -> list[str]:
+    """The types of the events, each run of one kind once."""
+    found: list[str] = []
+    for each in events:
+        kind = each.get("type", each.get("object"))
+        if kind != "ping" and [kind] != found[-1:]:
+            found.append(kind)
+    return found
+
+
+@pytest.mark.parametrize("provider_format", ROUTES)
+async def test_clients_of_each_format_get_one_whole_answer_from_providers_of_each(
+    provider_format: str,
+) -> None:
+    faults = ["sim-cut", "sim-garbage", "sim-error-in-stream", "sim-no-end"]
+    models = [failing(each) for each in faults]
+    other = "sim-ok-b" + SAME
+    async with open_world(
+        provider_format=provider_format,
+        fallbacks={each: [OK] for each in models} | {failing("sim-cut-b"): [other]},
+        prefills=[other],
+    ) as world:
+        for client in ROUTES:
+            wanted = await ask_in(world, client, OK)
+            for model in [*models, failing("sim-cut-b")]:
+                events = await ask_in(world, client, model)
+                assert text_in(client, events) == text_in(client, wanted), (client, model)
+                assert kinds(events) == kinds(wanted), (client, model)
+        assert await rescues(world, "continued") == len(ROUTES)
