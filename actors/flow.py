@@ -9,7 +9,6 @@ flow out of the pump. What the task finds then stands in the flow: ``pending`` b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
 
 import trio
 
@@ -19,29 +18,12 @@ from .failures import ClientLeft, Failure, UpstreamFault
 from .formats import Chunk, ClientFormat, Event, ProviderFormat
 from .pump import Pump
 from .settings import Timeouts
+from .source import Upstream
 from .sse import HEARTBEAT, FrameTooLarge, SseDecoder, SseEvent, encode
 from .upstream_failures import broken, internal, no_end_marker, too_large, too_slow
 
 HELD = 64 * 1024
 """Bytes of events that say nothing yet, such as a role, that are held back at most."""
-
-
-class Upstream(Protocol):
-    """What a flow needs of a provider's connection (see `sluice.actors.upstream`)."""
-
-    @property
-    def fd(self) -> int:
-        """The socket's descriptor."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the body has ended as its framing says."""
-
-    def receive_nowait(self) -> bytes:
-        """Body bytes of one read. Raises `BlockingIOError`, `UpstreamFault`."""
-
-    async def receive(self) -> bytes:
-        """The same, waiting for something to read."""
 
 
 class Flow:

@@ -63,8 +63,6 @@ class ModelSettings(msgspec.Struct, frozen=True):
     provider: str
     upstream_model: str | None = None
     """What the provider calls it; None: what the client called it."""
-    prefill: bool = False
-    """Whether it continues a message of the assistant's that the request ends with."""
     timeouts: Timeouts = Timeouts()
     fallback: tuple[str, ...] = ()
     """Models to ask in its place, in this order, when it cannot answer."""
@@ -73,6 +71,8 @@ class ModelSettings(msgspec.Struct, frozen=True):
     max_tokens: int = MAX_TOKENS
     """Of an answer whose length the client does not bound, where the provider's format needs a
     bound (Anthropic's)."""
+    prefill: bool = False
+    """Whether it continues a message of the assistant's that the request ends with."""
 
 
 class RetrySettings(msgspec.Struct, frozen=True):

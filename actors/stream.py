@@ -16,7 +16,7 @@ from .attempts import GiveUp, History, Retry, Step, chain_of, left, next_step
 from .client import Client
 from .company import Company
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted
-from .flow import Flow, Upstream
+from .flow import Flow
 from .formats import Asked, ClientFormat, ProviderFormat
 from .provider import ProviderClient
 from .pump import Pump
@@ -26,6 +26,7 @@ from .rescue import Way
 from .returns import Returns
 from .scan import Scan
 from .settings import ModelSettings, RescueSettings, RetrySettings, Routing
+from .source import Upstream
 from .splice import Splice
 from .spliced import SplicedClient
 from .sse import encode

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -53,15 +53,26 @@ async def open_service(
     options: Options | None = None,
     origins: tuple[str, ...] = (),
     http1: Http1 = "sluice",
+    fallbacks: Mapping[str, Sequence[str]] | None = None,
 ) -> AsyncIterator[Service]:
-    """Sluice in front of a simulator, in this process; its models are ``sim-*``."""
+    """Sluice in front of a simulator, in this process; its models are ``sim-*``.
+
+    ``fallbacks`` adds some, each by its name and by those of its fallbacks.
+    """
     async with open_simulator(options=options, api_key=KEY) as simulator:
         provider = ProviderSettings("simulator", simulator.base_url, api_key=Secret(KEY))
         model = ModelSettings("sim-*", "simulator", timeouts=timeouts or Timeouts())
         config = Config(
             server=ServerSettings(bind="127.0.0.1:0", drain=1.0, http1=http1),
             providers={"simulator": provider},
-            models={"sim-*": model, "sim-ok": msgspec.structs.replace(model, name="sim-ok")},
+            models={
+                "sim-*": model,
+                "sim-ok": msgspec.structs.replace(model, name="sim-ok"),
+                **{
+                    name: msgspec.structs.replace(model, name=name, fallback=tuple(others))
+                    for name, others in (fallbacks or {}).items()
+                },
+            },
             cors=CorsSettings(origins),
             retries=RetrySettings(backoff=0.01),
         )
