@@ -49,6 +49,7 @@ class Flow:
         client: where events go; its head is set by ``opening``.
         called_at: when the request was sent; ``first_chunk`` runs from there.
         opening: sets the client's head, once; returns SSE text that precedes what follows.
+        on_content: told of the first content; neither blocks nor raises.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Flow:
         "_client",
         "_client_format",
         "_feed",
+        "_on_content",
         "_opened",
         "_opening",
         "_parked",
@@ -92,8 +94,10 @@ class Flow:
         pump: Pump,
         called_at: float,
         opening: Callable[[], bytes],
+        on_content: Callable[[], None] = lambda: None,
     ) -> None:
         self._opening = opening
+        self._on_content = on_content
         self._opened = False
         self._prefix = b"id: " + stream_id.encode() + b"-"
         self._upstream = upstream
@@ -162,6 +166,7 @@ class Flow:
 
     def _content_began(self, now: float) -> None:
         self.first_content_at = now
+        self._on_content()
         if not self._client_format.reads_text:
             self._read = self._provider_format.skim
 

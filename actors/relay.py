@@ -5,7 +5,7 @@
 1. validate: done by the edge, before a `Job` exists; a slot is taken here
 2. cache lookup: comes between the slot and the call
 3. coalesce: likewise
-4. permit: the breaker's, likewise
+4. permit: the breaker's, before each call, in `_attempt`
 5. call the provider: `_attempt`; retries and the fallback chain are a loop around it
 6. relay: `_relay`; until something must be decided the pump moves the bytes
 7. rescue: around `_relay`, where a `Failure` after the first byte is caught
@@ -139,6 +139,7 @@ def _no_capacity(status: int, code: str, message: str, retry_after: float) -> Fa
 async def _attempt(stream: Stream) -> None:
     """One provider's answer, from the call to the end. Its outcome is told on every path."""
     provider = stream.services.providers[stream.model.provider]
+    permit = stream.permit = await stream.services.permits.take(stream.model)
     call: Call | None = None
     outcome: Outcome | None = None
     well = False
@@ -150,11 +151,14 @@ async def _attempt(stream: Stream) -> None:
     except Failure as failure:
         interrupted = stream.interruption is not None
         outcome = _interrupted(stream) if interrupted else outcome_of(failure)
+        permit.failed(stream.interruption or failure)
         raise
     except (ClientLeft, ClientStalled, *_ENDED_BY_OTHERS, trio.Cancelled):
         outcome = _interrupted(stream)
+        permit.failed(stream.interruption)
         raise
     finally:
+        permit.over(well=well)
         stream.call_over()
         if outcome is not None:
             stream.attempts.append(Attempt(provider.name, outcome, stream.latency))
@@ -246,6 +250,7 @@ async def _answer(stream: Stream, call: Call, provider_format: ProviderFormat) -
         raise broken(fault, streaming=False) from fault
     body = provider_format.check_whole(b"".join(parts))
     stream.whole_at = trio.current_time()
+    stream.content_began()
     stream.call_over()
     await stream.respond(200, stream.job.format.whole(body), stream.model.timeouts.client_write)
 

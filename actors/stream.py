@@ -14,6 +14,7 @@ from .client import Client
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted
 from .flow import Flow, Upstream
 from .formats import Asked, ClientFormat, ProviderFormat
+from .permits import Permit, Permits
 from .provider import ProviderClient
 from .pump import Pump
 from .reports import Attempt, RequestReport
@@ -63,6 +64,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     report: Callable[[RequestReport], None]
     """Told once of each stream, when it has ended: to log it and to count it."""
     on_fault: Callable[[BaseException], None]
+    permits: Permits = msgspec.field(default_factory=Permits)
+    """Of the circuit breakers, to call providers."""
 
 
 class Stream:
@@ -87,6 +90,8 @@ class Stream:
         """When a whole answer was complete."""
         self.flow: Flow | None = None
         self.attempts: list[Attempt] = []
+        self.permit: Permit | None = None
+        """That of the call which is under way, or was last."""
         self.interruption: Failure | ClientLeft | ClientStalled | None = None
         self.is_over = False
         """How it ends is decided: all that is left is to tell it."""
@@ -164,9 +169,15 @@ class Stream:
             pump=self.services.pump,
             called_at=self.called_at,
             opening=self.start_events,
+            on_content=self.content_began,
         )
         self.look_at = self._due()
         return self.flow
+
+    def content_began(self) -> None:
+        """What is called just now has said something: its breaker takes it for well."""
+        if self.permit is not None:
+            self.permit.answered()
 
     async def respond(self, status: int, body: bytes, timeout: float) -> None:
         """A whole response in JSON."""

@@ -36,6 +36,8 @@ EFFECTS: Final[dict[Path, Effect]] = {
     ("store",): "restart",
     ("connections",): "live",
     ("timeouts",): "workers",
+    ("breaker",): "live",
+    ("breaker", "enabled"): "workers",
     ("cors",): "workers",
     ("providers",): "workers",
     ("models",): "workers",

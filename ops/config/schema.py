@@ -105,6 +105,12 @@ _TIMEOUTS: Final = Table(
     }
 )
 
+_BREAKER_FIGURES: Final = {
+    "failures": whole(1, 1000),
+    "window": seconds(),
+    "cooldown": seconds(),
+}
+
 _EDGE_LIMITS: Final = Table(
     {
         "body": size(1024, 2**30),
@@ -139,6 +145,7 @@ _PROVIDER: Final = Table(
         "ca_file": certificates("the path of a PEM file with certificates"),
         "max_idle": whole(0, 100_000, "connections"),
         "keepalive": seconds(),
+        "breaker": Table({**_BREAKER_FIGURES}),
     },
     required=("base_url",),
 )
@@ -150,6 +157,7 @@ _MODEL: Final = Table(
         "fallback": items(text("the name of one of [models]")),
         "prefill": flag(),
         "timeouts": _TIMEOUTS,
+        "breaker": flag(),
     },
     required=("provider",),
 )
@@ -176,9 +184,7 @@ SCHEMA: Final = Table(
         ),
         "timeouts": _TIMEOUTS,
         "retries": Table({"attempts": whole(0, 10), "backoff": number(0, 60, "seconds")}),
-        "breaker": Table(
-            {"failures": whole(1, 1000), "window": seconds(), "cooldown": seconds()},
-        ),
+        "breaker": Table({"enabled": flag(), **_BREAKER_FIGURES}),
         "limits": Table({"ip": rate("minute"), "user": rate("hour"), "token": rate("hour")}),
         "cache": Table(
             {
@@ -209,7 +215,6 @@ SCHEMA: Final = Table(
 
 WITHOUT_EFFECT: Final = {
     ("retries",): "a failed call is not tried again",
-    ("breaker",): "a failing provider goes on being called",
     ("limits",): "REQUESTS ARE NOT LIMITED, neither by address nor by user nor by token",
     ("cache",): "nothing is cached",
     ("queue",): "past the connection limit requests get a 429",

@@ -543,7 +543,6 @@ def test_limits_that_do_not_limit_are_named_plainly(toml: Load) -> None:
     ("text", "key"),
     [
         ("[retries]\nattempts = 1", "retries"),
-        ("[breaker]\nfailures = 1", "breaker"),
         ("[cache]\nttl = 1", "cache"),
         ("[queue]\nlimit = 1", "queue"),
         ("[queue]\nbackend = 'kafka'", "queue"),

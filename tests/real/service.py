@@ -10,7 +10,13 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 
-from sluice.actors.settings import ModelSettings, ProviderSettings, Secret, Timeouts
+from sluice.actors.settings import (
+    BreakerSettings,
+    ModelSettings,
+    ProviderSettings,
+    Secret,
+    Timeouts,
+)
 from sluice.http.server import bind
 from sluice.ops.config import Config, CorsSettings, ServerSettings
 from sluice.ops.config.sections import Http1
@@ -57,6 +63,7 @@ async def open_service(
             providers={"simulator": provider},
             models={"sim-*": model, "sim-ok": msgspec.structs.replace(model, name="sim-ok")},
             cors=CorsSettings(origins),
+            breaker=BreakerSettings(failures=1000),
         )
         listening = bind([config.server.bind], 100)
         port = listening[0].getsockname()[1]

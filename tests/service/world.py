@@ -28,6 +28,7 @@ from tests.service.telling import events_of, outcome_of
 
 from sluice.actors.connections import Count, SlotsInUse
 from sluice.actors.settings import (
+    BreakerSettings,
     ConnectionSettings,
     ModelSettings,
     ProviderSettings,
@@ -44,6 +45,9 @@ from sluice.ops.worker import Worker, open_worker
 
 PATIENCE = 60.0
 """Seconds after which a test has failed: many times what it takes."""
+
+PATIENT = BreakerSettings(failures=1000)
+"""Circuit breakers that stay closed, for tests whose providers fail all the time."""
 
 KEY = "sk-of-the-service"
 CHAT = "/v1/chat/completions"
@@ -254,6 +258,8 @@ class World:
                 assert (await self.get("/health/live")).status == 200
                 await self.has_counted()
         assert self.open_calls == 0
+        assert self.worker.permits.held == 0
+        assert not self.worker.breakers.circuits.probes
         assert self.faults_are_expected or not self.errors(), self.errors()
         assert not self.worker.system.crash_reports
         assert self.running.stop.is_set() or self.edge().crashed == 0
@@ -305,6 +311,7 @@ def _owed(answer: Answer) -> list[str]:
 async def open_world(
     *,
     limit: int = 100,
+    breaker: BreakerSettings = PATIENT,
     drain: float = 30.0,
     edge: EdgeLimits | None = None,
     options: Options | None = None,
@@ -338,6 +345,7 @@ async def open_world(
                 server=_server(drain, edge or EdgeLimits(), client_tls),
                 connections=ConnectionSettings(limit=limit),
                 timeouts=Timeouts(**timeouts),
+                breaker=breaker,
                 providers=_providers(urls, provider_tls),
                 models=_models(Timeouts(**timeouts)),
             )
