@@ -15,7 +15,7 @@ from tests.http.edge_world import Answer
 from tests.real.test_control_commands import Operated, Start, simulator, start
 from tests.real.test_serve_reload import change, told
 from tests.real.test_serve_workers import cut, eventually
-from tests.service.operators_world import SHORT, request
+from tests.service.operators_world import PATIENCE, SHORT, request
 from tests.service.telling import outcome_of
 
 from sluice.ops.simulator import Simulator
@@ -71,6 +71,15 @@ class Watched:
 
     async def status(self) -> Any:
         return msgspec.json.decode(await self.operated.done("status", "--json"))
+
+    async def holder(self) -> int:
+        """The process id of the worker with the only stream; it tells of it some times a second."""
+        with trio.fail_after(PATIENCE):
+            while True:
+                processes = (await self.status())["processes"]
+                pids: list[int] = [each["pid"] for each in processes if each["streams"]]
+                if pids:
+                    return pids[0]
 
     async def nothing_is_left(self) -> None:
         """No slot is taken, no permit is held, and no probe is under way."""
@@ -166,8 +175,7 @@ async def test_a_worker_that_is_killed_with_the_probe_wedges_nothing(
     nursery.start_soon(cut_off, watched)
     await watched.simulator.wait(lambda now: now.requests == 4)
     assert await watched.ask(SHORT) == "breaker_open"
-    (holder,) = [each for each in (await watched.status())["processes"] if each["streams"]]
-    os.kill(holder["pid"], signal.SIGKILL)
+    os.kill(await watched.holder(), signal.SIGKILL)
 
     async def is_whole() -> bool:
         with suppress(OSError, AssertionError):  # the one that was killed had accepted it
