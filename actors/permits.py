@@ -40,6 +40,9 @@ PATIENCE: Final = 1.0
 REFRESH: Final = 5.0
 """Seconds between two looks at all breakers: what a push that was lost may cost."""
 
+UNTOLD: Final = 65_536
+"""Verdicts that may wait; what comes then is lost, and counted. A probe's is bounded by time."""
+
 BATCH: Final = 256
 """Verdicts that are told at once: far from a frame's bound."""
 
@@ -82,6 +85,8 @@ class Permits:
         """Of what is known."""
         self.held = 0
         """Permits that are not over."""
+        self.lost = 0
+        """Verdicts that nobody took in time."""
         self.refused: Counter[str] = Counter()
         """Calls that were not made, by provider."""
 
@@ -168,6 +173,9 @@ class Permits:
         """Have it told soon. Neither blocks nor raises."""
         if not self._enabled:
             return
+        if len(self._untold) >= UNTOLD:
+            self.lost += 1
+            return
         self._untold.append(verdict)
         if len(self._untold) == 1:
             self._some.set()
@@ -198,10 +206,12 @@ class Permits:
         return batch
 
     async def _tell(self, provider: str, verdicts: list[Verdict]) -> None:
-        try:
-            await self._ref(provider).tell(Judged(verdicts))
-        except UnknownPath:
-            await self._other(provider).tell(Judged(verdicts))
+        """Where the actor was stopped, nobody counts, and nothing is lost by that."""
+        with suppress(ActorError):
+            try:
+                await self._ref(provider).tell(Judged(verdicts))
+            except UnknownPath:
+                await self._other(provider).tell(Judged(verdicts))
 
     def _other(self, provider: str) -> Ref:
         """Who minds ``provider`` from now on: it has no actor of its own where the slots are."""

@@ -391,6 +391,48 @@ async def test_what_a_lost_push_would_have_told_is_asked_for(
             nursery.cancel_scope.cancel()
 
 
+async def test_a_provider_that_came_later_is_minded_by_an_actor_for_all_such(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    later = ModelSettings("m", "later")
+    async with replica() as at:
+        at.circuits.configure({**ROUTING.circuits(FIGURES), "later": FIGURES})
+        await at.fail(2, later)
+        assert at.history == [("later", "open")]
+        await trio.sleep(61)
+        permits = Permits("fresh")
+        permits.reach(at.system.ref)
+        permits.learn(await at.bulletin())
+        probe = await permits.take(later)
+        await refusal(at.two, later)
+        at.one.tell(Verdict("later", "released", "one:9"))
+        probe.over(well=False)
+        assert at.circuits.probes != ()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(permits.tell_for_ever)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+
+
+async def test_what_nobody_takes_is_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluice.actors.permits.UNTOLD", 2)
+    permits = Permits()
+    for _ in range(5):
+        end(await permits.take(GPT), refused(503, None, b""))
+    assert permits.lost == 3
+
+
+async def test_failures_of_a_provider_whose_breaker_is_stopped_harm_nobody(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with replica() as at:
+        await at.system.stop("breakers/openai")
+        await at.fail(5)
+        await at.system.restart("breakers/openai")
+        await at.fail(2)
+        assert at.history == [("openai", "open")]
+
+
 def test_a_provider_may_have_figures_of_its_own() -> None:
     provider = ProviderSettings("a", "http://a", breaker=OwnBreaker(failures=9, cooldown=3))
     found = Routing({"a": provider}, {}).circuits(BreakerSettings())
