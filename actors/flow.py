@@ -37,6 +37,7 @@ class Flow:
         opening: sets the client's head, once; returns SSE text that precedes what follows.
         keep: bytes of the provider's events that are kept in ``kept``, for a rescue.
         after: the flow that this one goes on with: its client has had so much.
+        on_content: told of the first content; neither blocks nor raises.
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class Flow:
         "_end",
         "_feed",
         "_held",
+        "_on_content",
         "_opened",
         "_opening",
         "_parked",
@@ -88,8 +90,10 @@ class Flow:
         opening: Callable[[], bytes],
         keep: int = 0,
         after: Flow | None = None,
+        on_content: Callable[[], None] = lambda: None,
     ) -> None:
         self._opening = opening
+        self._on_content = on_content
         self._opened = False
         self._held = b""
         self._prefix = b"id: " + stream_id.encode() + b"-"
@@ -235,6 +239,7 @@ class Flow:
         if chunk.says_something:
             self.first_content_at = now
             self._read = self._skim
+            self._on_content()
 
     # -- what a client gets of them --------------------------------------------------------
 

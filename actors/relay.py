@@ -5,7 +5,7 @@
 1. validate: done by the edge, before a `Job` exists; a slot is taken here
 2. cache lookup: comes between the slot and the call
 3. coalesce: likewise
-4. permit: the breaker's, likewise
+4. permit: the breaker's, before each call, in `_attempt`
 5. call the provider: `_attempt`; `_served` is the loop around it: retries, then the fallbacks
 6. relay: `_relay`; until something must be decided the pump moves the bytes
 7. rescue: `rescued`, where a `Failure` after the first byte is caught
@@ -184,6 +184,7 @@ async def _attempt(stream: Stream) -> None:
     """
     provider = stream.services.providers[stream.model.provider]
     body = _body_for(stream, provider)
+    permit = stream.permit = await stream.services.permits.take(stream.model)
     call: Call | None = None
     outcome: Outcome | None = None
     told: Failure | None = None
@@ -197,9 +198,11 @@ async def _attempt(stream: Stream) -> None:
         told = None if stream.interruption is not None else failure
         not_its_fault = told is None or told.code == DIFFERS
         outcome = _interrupted(stream) if not_its_fault else outcome_of(failure)
+        permit.failed(stream.interruption or failure)
         raise
     except _ENDED_BY_OTHERS:
         told = None if stream.interruption is not None else stream.overdue
+        permit.failed(stream.interruption or told)
         if told is None:
             outcome = _interrupted(stream)
             raise
@@ -207,8 +210,10 @@ async def _attempt(stream: Stream) -> None:
         raise told from None
     except (ClientLeft, ClientStalled, trio.Cancelled):
         outcome = _interrupted(stream)
+        permit.failed(stream.interruption)
         raise
     finally:
+        permit.over(well=well)
         stream.call_over()
         if outcome is not None:
             stream.attempts.append(_told(stream, outcome, told))
@@ -314,6 +319,7 @@ async def _answer(stream: Stream, call: Call, provider_format: ProviderFormat) -
         raise broken(fault, streaming=False) from fault
     body = _whole(b"".join(parts), provider_format, stream.job.format)
     stream.whole_at = trio.current_time()
+    stream.content_began()
     stream.call_over()
     await stream.respond(200, body, stream.model.timeouts.client_write)
 

@@ -13,9 +13,15 @@ import trio
 
 from sluice.engine import ASK_BOUNDS, ActorStatistics, LatencyStatistics, LinkStatistics
 
+from .breaker import STATES, State
+from .circuits import Circuits, provider_of, worst
 from .connections import SlotsInUse
+from .permits import Permits
 from .provider import ProviderClient, ProviderStatistics
 from .tally import Tally
+
+Model = tuple[str, str]
+"""Provider and model, as configured."""
 
 Sampler = Callable[[Tally], None]
 """Reads something into the tally."""
@@ -100,6 +106,39 @@ def _slots(tally: Tally, slots: SlotsInUse) -> None:
 def _idle(tally: Tally, path: str, pool: ProviderStatistics) -> None:
     provider = path.rpartition("/")[2]
     tally.apply([("sse_provider_connections", (provider, "idle"), pool.idle)])
+
+
+def breaker_sampler(circuits: Circuits, guards: Callable[[], Mapping[Model, str]]) -> Sampler:
+    """Reads the states of the circuit breakers, and what they counted.
+
+    ``guards``: for each (provider, model) the name of the breaker that guards it.
+    """
+
+    def sample(tally: Tally) -> None:
+        states = dict(circuits.states(trio.current_time()))
+        worst_of: defaultdict[str, list[State]] = defaultdict(list)
+        for name, state in states.items():
+            worst_of[provider_of(name)].append(state)
+        for provider, found in worst_of.items():
+            value = STATES.index(worst(found))
+            tally.apply([("sse_circuit_breaker_state", (provider,), value)])
+            failures = circuits.failures[provider]
+            tally.raise_to("sse_circuit_breaker_failures_total", (provider,), failures)
+        for labels, name in guards().items():
+            value = STATES.index(states.get(name, "closed"))
+            tally.apply([("sse_circuit_breaker_model_state", labels, value)])
+
+    return sample
+
+
+def permit_sampler(permits: Permits) -> Sampler:
+    """Reads the calls that this process did not make, for a breaker was not closed."""
+
+    def sample(tally: Tally) -> None:
+        for provider, refused in permits.refused.items():
+            tally.raise_to("sse_circuit_breaker_refused_total", (provider,), refused)
+
+    return sample
 
 
 def provider_sampler(clients: Mapping[str, ProviderClient]) -> Sampler:

@@ -41,6 +41,36 @@ class Timeouts(msgspec.Struct, frozen=True):
     """Silence towards a client after which it gets a comment line."""
 
 
+class BreakerSettings(msgspec.Struct, frozen=True):
+    """When a circuit breaker opens, and for how long (``seed 4.1``, ``decision 11``)."""
+
+    enabled: bool = True
+    """False: no breaker stands before any call, and none counts."""
+    failures: int = 5
+    """Consecutive ones that open it."""
+    window: float = 60.0
+    """Seconds within which they come."""
+    cooldown: float = 60.0
+    """Seconds that it is open, until one probe is let through."""
+
+    def changed(self, own: OwnBreaker) -> BreakerSettings:
+        """These, with what a provider has of its own."""
+        return BreakerSettings(
+            self.enabled,
+            self.failures if own.failures is None else own.failures,
+            self.window if own.window is None else own.window,
+            self.cooldown if own.cooldown is None else own.cooldown,
+        )
+
+
+class OwnBreaker(msgspec.Struct, frozen=True):
+    """What a provider's breakers have instead of ``[breaker]``'s; None: the same."""
+
+    failures: int | None = None
+    window: float | None = None
+    cooldown: float | None = None
+
+
 class ProviderSettings(msgspec.Struct, frozen=True):
     """One provider: where it is, what it speaks, how we identify ourselves to it."""
 
@@ -54,6 +84,7 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     """Idle connections kept for the next request."""
     keepalive: float = 55.0
     """Seconds an idle connection is kept."""
+    breaker: OwnBreaker = OwnBreaker()
 
 
 class ModelSettings(msgspec.Struct, frozen=True):
@@ -73,6 +104,13 @@ class ModelSettings(msgspec.Struct, frozen=True):
     bound (Anthropic's)."""
     prefill: bool = False
     """Whether it continues a message of the assistant's that the request ends with."""
+    breaker: bool = False
+    """Whether a circuit breaker of its own guards it, instead of its provider's."""
+
+    @property
+    def circuit(self) -> str:
+        """The name of the breaker that guards it: ``openai``, or ``openai/gpt-4o``."""
+        return f"{self.provider}/{self.name}" if self.breaker else self.provider
 
 
 class RetrySettings(msgspec.Struct, frozen=True):
@@ -126,3 +164,17 @@ class Routing(msgspec.Struct, frozen=True):
         if found is None or found.upstream_model is not None:
             return found
         return msgspec.structs.replace(found, upstream_model=model)
+
+    def guards(self) -> dict[tuple[str, str], str]:
+        """For each provider and model, the name of the circuit breaker that guards it."""
+        return {(each.provider, each.name): each.circuit for each in self.models.values()}
+
+    def circuits(self, breaker: BreakerSettings) -> dict[str, BreakerSettings]:
+        """Every circuit breaker there is, by its name."""
+        found = {
+            name: breaker.changed(provider.breaker) for name, provider in self.providers.items()
+        }
+        for model in self.models.values():
+            if model.breaker and model.provider in found:
+                found[model.circuit] = found[model.provider]
+        return found

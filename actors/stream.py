@@ -18,6 +18,7 @@ from .company import Company
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted
 from .flow import Flow
 from .formats import Asked, ClientFormat, ProviderFormat
+from .permits import Permit, Permits
 from .provider import ProviderClient
 from .pump import Pump
 from .replay import told_by
@@ -82,6 +83,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     rescue: RescueSettings = RescueSettings()
     chance: Callable[[], float] = random.random
     """From 0 to 1, for the jitter of retries."""
+    permits: Permits = msgspec.field(default_factory=Permits)
+    """Of the circuit breakers, to call providers."""
 
 
 class Stream:
@@ -119,6 +122,8 @@ class Stream:
         self.again: list[Again] = []
         self.overdue: Failure | None = None
         """What the provider took too long for: its call ends with it, not the stream."""
+        self.permit: Permit | None = None
+        """That of the call which is under way, or was last."""
         self.interruption: Failure | ClientLeft | ClientStalled | None = None
         self.is_over = False
         """How it ends is decided: all that is left is to tell it."""
@@ -204,9 +209,15 @@ class Stream:
             opening=self.start_events,
             keep=keep,
             after=self.before,
+            on_content=self.content_began,
         )
         self.look_at = self._due()
         return self.flow
+
+    def content_began(self) -> None:
+        """What is called just now has said something: its breaker takes it for well."""
+        if self.permit is not None:
+            self.permit.answered()
 
     async def respond(self, status: int, body: bytes, timeout: float) -> None:
         """A whole response in JSON."""

@@ -20,12 +20,14 @@ from collections.abc import Callable, Mapping
 import msgspec
 import trio
 
-from sluice.engine import Actor, ActorError, Context, Mailbox, Ref
+from sluice.engine import Actor, ActorError, Context, Mailbox, Message, Ref, handler
 
+from .circuits import Bulletin
 from .client import Client
 from .failures import Failure
 from .ids import new_id
 from .metrics import ChunksStreamed
+from .permits import Permits
 from .provider import ProviderClient
 from .pump import Pump, PumpStatistics
 from .relay import LAST_WORDS, live
@@ -49,6 +51,8 @@ class Place(msgspec.Struct, frozen=True):
     """The address of the connection manager of the replica; streams ask the worker's own."""
     metrics: str = "metrics"
     """That of who renders the metrics of the replica; what counts is always the worker's own."""
+    breakers: str = "breakers/{}"
+    """That of who minds the circuit breakers of a provider, with its name for ``{}``."""
 
 
 ALONE = Place()
@@ -59,7 +63,15 @@ class StreamsStatistics(msgspec.Struct, frozen=True):
 
     live: int
     draining: bool
+    permits: int
+    """Held, of the circuit breakers: one a call."""
     pump: PumpStatistics
+
+
+class Learn(Message[None], frozen=True):
+    """What is known of the circuit breakers has changed."""
+
+    bulletin: Bulletin
 
 
 class NotAccepting(Exception):  # noqa: N818 -- a state, named as such
@@ -154,6 +166,7 @@ class Streams(Actor):
         spawn: starts a task of the worker's.
         drain: seconds that streams get to end when it is stopped.
         returns: where streams give their slots back.
+        permits: of the circuit breakers.
         report: takes each stream's report.
         on_fault: takes what was a mistake of ours.
         routing: where fallbacks are found.
@@ -173,6 +186,7 @@ class Streams(Actor):
         spawn: Callable[..., None],
         drain: float,
         returns: Returns,
+        permits: Permits,
         report: Callable[[RequestReport], None],
         on_fault: Callable[[BaseException], None],
         routing: Routing,
@@ -186,6 +200,7 @@ class Streams(Actor):
         self._spawn = spawn
         self._drain = drain
         self._returns = returns
+        self._permits = permits
         self._report = report
         self._on_fault = on_fault
         self._routing = routing
@@ -195,6 +210,9 @@ class Streams(Actor):
     async def on_start(self) -> None:
         """Begin to take streams."""
         self.context.spawn(self._tell_chunks)
+        self._permits.reach(self.context.ref)
+        self.context.spawn(self._permits.tell_for_ever)
+        self.context.spawn(self._permits.look_for_ever)
         services = Services(
             connections=self.context.ref("connections"),
             returns=self._returns,
@@ -207,6 +225,7 @@ class Streams(Actor):
             routing=self._routing,
             retries=self._retries,
             rescue=self._rescue,
+            permits=self._permits,
         )
         self._service.open(services)
 
@@ -219,10 +238,18 @@ class Streams(Actor):
         await self._service.drain(self._drain)
         await self._service.tell_chunks(self.context.ref("metrics"))
 
+    @handler
+    def learn(self, message: Learn) -> None:
+        """Know it."""
+        self._permits.learn(message.bulletin)
+
     def statistics(self) -> StreamsStatistics:
         """A snapshot."""
         return StreamsStatistics(
-            len(self._service.live), not self._service.accepting, self._pump.statistics()
+            len(self._service.live),
+            not self._service.accepting,
+            self._permits.held,
+            self._pump.statistics(),
         )
 
     async def _tell_chunks(self) -> None:

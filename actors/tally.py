@@ -257,9 +257,9 @@ class Tally:
         return delta
 
     def gauges(self) -> Gauges:
-        """Every gauge as it is now: what is no part of a `Delta`."""
+        """Every gauge as it is now: what is no part of a `Delta`. What is left out is zero."""
         return {
-            name: list(series.cells.items())
+            name: [(labels, value) for labels, value in series.cells.items() if value]
             for name, series in self.series.items()
             if isinstance(series, Gauge)
         }

@@ -44,6 +44,9 @@ COMMANDS: Final = {
     "top": Command("sluice.ops.commands.top", "watch a running service, live"),
     "events": Command("sluice.ops.commands.live", "print what happens in a running service"),
     "log-level": Command("sluice.ops.commands.live", "tell or change the log's level, live"),
+    "breaker": Command(
+        "sluice.ops.commands.breaker", "open, close or reset a provider's circuit breaker"
+    ),
     "drain": Command("sluice.ops.commands.live", "end a running service in order"),
     "bench": Command(
         "sluice.ops.bench.command", "measure the service, with nginx as the yardstick"

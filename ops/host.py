@@ -6,6 +6,7 @@
      ├─ store           our own Valkey, or what stands for the configured one
      ├─ metrics         adds up what the workers count, renders /metrics
      ├─ connections     the slots of this replica
+     ├─ breakers        one_for_one: the circuit breakers, one actor a provider
      ├─ control         what workers tell operators
      └─ workers         one_for_one: one child a process
 """
@@ -17,21 +18,24 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 import trio
 
 from sluice.actors import shares
+from sluice.actors.breakers import OTHER, Bereaved
 from sluice.actors.catalog import Known
+from sluice.actors.circuits import Bulletin
 from sluice.actors.leases import Leases
 from sluice.actors.lending import Lender, Shrink
 from sluice.actors.merging import Whole
 from sluice.actors.outbox import Outbox
 from sluice.actors.process import sample_process
-from sluice.actors.samplers import engine_sampler
+from sluice.actors.samplers import breaker_sampler, engine_sampler
 from sluice.actors.shares import Collector
 from sluice.actors.store import Change
+from sluice.actors.streams import Learn
 from sluice.actors.tally import Tally
 from sluice.engine import (
     ActorError,
@@ -50,6 +54,7 @@ from sluice.engine import (
 )
 from sluice.http.services import Lifecycle
 from sluice.http.spread import make_page
+from sluice.ops.breakers import BREAKERS, ReplicaBreakers
 from sluice.ops.config import Config
 from sluice.ops.control.desk import Desk, HostControl
 from sluice.ops.control.orders import CONTROL, LogFrom
@@ -88,6 +93,7 @@ class Host:
         self.addresses = [address_of(each) for each in listening]
         connections = config.connections
         self.slots = Leases(connections.limit, connections.soft_ratio, workers)
+        self.breakers = ReplicaBreakers(config, HOST, self.log, self._push)
         self.store = store_of(config, self._on_store)
         self.tally = Tally(Known.of(config.routing, VERSION))
         self.watchers: set[Callable[[Event], None]] = set()
@@ -104,10 +110,12 @@ class Host:
 
     def tree(self) -> SupervisorSpec:
         """What runs in this process, and its workers."""
+        circuits = self.breakers.circuits
         whole, own, outbox = Whole(self.tally), Tally(self.tally.known), Outbox()
         samplers = (
             sample_process,
             engine_sampler(self.actors, self.links.statistics),
+            breaker_sampler(circuits, self._guards),
             store_sampler(self.store, serving=False),
         )
         return SupervisorSpec(
@@ -121,6 +129,7 @@ class Host:
                     ),
                 ),
                 ChildSpec("connections", lambda: Lender(self.slots, self._borrowers)),
+                self.breakers.tree(),
                 ChildSpec(CONTROL, lambda: HostControl(self.desk)),
                 SupervisorSpec(WORKERS, [self._worker(name) for name in self.names]),
             ],
@@ -217,7 +226,7 @@ class Host:
         """What is the host's own changes at once; workers that start have it from now on."""
         self.config = found.config
         self.tally.learn(Known.of(found.config.routing, VERSION))
-        make_live(found, self.slots)
+        make_live(found, self.slots, self.breakers.circuits)
         if self.slots.lent > self.slots.limit:
             self.system.ref("connections").tell_nowait(Shrink())
         fresh = _memory_file(msgspec.msgpack.encode(found.config))
@@ -226,6 +235,9 @@ class Host:
         if "server.log_level" in found.live:
             for name in self.names:
                 self.control(name).tell_nowait(LogFrom(found.config.server.log_level))
+
+    def _guards(self) -> dict[tuple[str, str], str]:
+        return self.config.routing.guards()
 
     def _on_store(self, change: Change) -> None:
         """The workers tell their own; this is the host's."""
@@ -273,6 +285,13 @@ class Host:
     def _forget(self, process: str) -> None:
         self.system.ref("metrics").tell_nowait(shares.Ended(process))
         self.desk.ended(process)
+        self.system.ref(f"{BREAKERS}/{OTHER}").tell_nowait(Bereaved(process))
+
+    def _push(self, bulletin: Bulletin) -> None:
+        """Have the workers know at once. One that cannot be told will ask."""
+        for name in self._up():
+            with suppress(ActorError):
+                self.system.ref(f"streams@{name}").tell_nowait(Learn(bulletin))
 
     def _givers(self) -> list[Ref]:
         return [self.system.ref(f"shares@{name}") for name in self._up()]

@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 import structlog
 
+from sluice.actors.circuits import Change
 from sluice.actors.reports import RequestReport
-from sluice.actors.store import Change
+from sluice.actors.store import Change as StoreChange
 from sluice.engine import Event
 from sluice.ops.logs import line_of
 
@@ -18,11 +19,24 @@ _STAMPS: Final = frozenset({"timestamp", "level"})
 _GRAVE: Final = frozenset({"crashed", "start_failed", "gave_up"})
 
 
-def store_line(log: structlog.typing.FilteringBoundLogger, change: Change, *, ending: bool) -> None:
+def store_line(
+    log: structlog.typing.FilteringBoundLogger, change: StoreChange, *, ending: bool
+) -> None:
     """One line for what became of the store; ``ending``: nothing else is expected of it."""
     grave = change.state != "usable" and not ending
     getattr(log, "warning" if grave else "info")(
         f"store {change.state.replace('_', ' ')}", server=change.server, reason=change.reason
+    )
+
+
+def breaker_line(log: structlog.typing.FilteringBoundLogger, change: Change) -> None:
+    """One line for a circuit breaker that went from state to state."""
+    level = "info" if change.after == "closed" else "warning"
+    getattr(log, level)(
+        f"circuit breaker {change.after.replace('_', ' ')}",
+        breaker=change.name,
+        before=change.before.replace("_", " "),
+        reason=change.by,
     )
 
 

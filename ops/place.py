@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from sluice.actors.breakers import AskBulletin, Judged, Probe
 from sluice.actors.connections import Count
 from sluice.actors.lending import Borrow, Has, Look, Spare
 from sluice.actors.metrics import Figures, Render
 from sluice.actors.pages import Rest
 from sluice.actors.shares import GiveShares, TakeShares
-from sluice.actors.streams import Place
+from sluice.actors.streams import Learn, Place
 from sluice.engine import Message, Protocol
 from sluice.ops.control.orders import Finished, LogFrom, Order, Report, Survey
 
 HOST: Final = "host"
 """The host's name as a process."""
+
+MAIN: Final = "main"
+"""What operators call the process of a service that has only one."""
 
 CONFIGURATION: Final = "SLUICE_WORKER_CONFIGURATION"
 """The environment variable that names the descriptor a worker reads its configuration from."""
@@ -36,6 +40,7 @@ _FOR_OPERATORS: Final[list[type[Message[Any]]]] = [Survey, Order, LogFrom, Repor
 PROTOCOL: Final = Protocol(
     [
         *(Borrow, Has, Look, Spare, Count, Render, Rest, Figures, GiveShares, TakeShares, Drain),
+        *(AskBulletin, Probe, Judged, Learn),
         *_FOR_OPERATORS,
     ]
 )
@@ -54,4 +59,9 @@ def identity(process: str, generation: int) -> str:
 
 def place_of(process: str, generation: int) -> Place:
     """Where a worker finds what is its host's."""
-    return Place(identity(process, generation), f"connections@{HOST}", f"metrics@{HOST}")
+    return Place(
+        identity(process, generation),
+        f"connections@{HOST}",
+        f"metrics@{HOST}",
+        f"breakers/{{}}@{HOST}",
+    )

@@ -38,6 +38,8 @@ EFFECTS: Final[dict[Path, Effect]] = {
     ("timeouts",): "workers",
     ("retries",): "workers",
     ("rescue",): "workers",
+    ("breaker",): "live",
+    ("breaker", "enabled"): "workers",
     ("cors",): "workers",
     ("providers",): "workers",
     ("models",): "workers",

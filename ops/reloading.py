@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from sluice.actors.circuits import Circuits
 from sluice.engine import EngineError
 from sluice.ops import logs
 from sluice.ops.config import Config, ConfigurationError
@@ -93,9 +94,10 @@ class Reloader:
         return True
 
 
-def make_live(found: Plan, slots: Resizable) -> None:
+def make_live(found: Plan, slots: Resizable, circuits: Circuits) -> None:
     """What can change at once does."""
     config = found.config
+    circuits.configure(config.circuits)
     slots.resize(config.connections.limit, config.connections.soft_ratio)
     if "server.log_level" in found.live:  # an operator's own level stays otherwise
         logs.set_level(config.server.log_level)

@@ -6,6 +6,7 @@
      ├─ store           our own Valkey, or what stands for the configured one
      ├─ metrics         takes reports, renders /metrics
      ├─ connections     the slots of this replica
+     ├─ breakers        one_for_one: the circuit breakers, one actor a provider
      ├─ providers       one_for_one: one actor a provider, with its idle connections
      ├─ streams         one task a stream
      └─ edge            Hypercorn, our HTTP/1.1, the routes
@@ -32,12 +33,19 @@ from sluice.actors.connections import Connections
 from sluice.actors.ledger import Ledger
 from sluice.actors.metrics import Metrics
 from sluice.actors.outbox import Outbox
+from sluice.actors.permits import Permits
 from sluice.actors.process import sample_process
 from sluice.actors.provider import Provider, ProviderClient, Shelf
 from sluice.actors.pump import EpollPoller, Pump
 from sluice.actors.reports import RequestReport
 from sluice.actors.returns import Returns
-from sluice.actors.samplers import engine_sampler, provider_sampler
+from sluice.actors.samplers import (
+    Sampler,
+    breaker_sampler,
+    engine_sampler,
+    permit_sampler,
+    provider_sampler,
+)
 from sluice.actors.scan import Scan, tick_for
 from sluice.actors.settings import Timeouts
 from sluice.actors.shares import ShareGiver
@@ -65,6 +73,7 @@ from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeCounts
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 from sluice.http.spread import Spread
+from sluice.ops.breakers import ReplicaBreakers, health_of
 from sluice.ops.config import Config
 from sluice.ops.control.operator import News, WorkerControl
 from sluice.ops.control.orders import CONTROL
@@ -73,7 +82,7 @@ from sluice.ops.drainer import Drainer
 from sluice.ops.limits import clients_within
 from sluice.ops.lines import log_event, small_request_line, store_line
 from sluice.ops.logs import get_logger, request_line
-from sluice.ops.place import HOST
+from sluice.ops.place import HOST, MAIN
 from sluice.ops.reload import Plan
 from sluice.ops.reloading import make_live
 from sluice.ops.store import store_children, store_of, store_sampler
@@ -111,6 +120,9 @@ class Worker:
         self.returns = Returns()
         self.lease = Lease(place.process, self.returns)
         """Of a worker that is one of several: its part of the slots."""
+        self.permits = Permits(place.process, place.breakers, enabled=config.breaker.enabled)
+        self.breakers = ReplicaBreakers(config, MAIN, self.log, self.permits.learn)
+        """Of use where it is alone."""
         self.ledger = Ledger()
         self.outbox = Outbox(place.process)
         self.shelves = {name: Shelf(each) for name, each in config.providers.items()}
@@ -226,7 +238,7 @@ class Worker:
 
     async def adopt(self, found: Plan) -> None:
         """Have what a new configuration changes live in force; all else needs a restart."""
-        make_live(found, self.slots)
+        make_live(found, self.slots, self.breakers.circuits)
         self.config = found.config
 
     def lifecycle(self) -> Lifecycle:
@@ -252,7 +264,11 @@ class Worker:
         if self.state == "starting":
             return "degraded"
         state = self.system.inspect(f"providers/{name}").state
-        return "ok" if state == "running" else "down" if state == "stopped" else "degraded"
+        if state != "running":
+            return "down" if state == "stopped" else "degraded"
+        guards = self.config.routing.guards()
+        found = {guards[each] for each in guards if each[0] == name}
+        return health_of([self.permits.state(each) for each in found])
 
 
 @asynccontextmanager
@@ -303,6 +319,8 @@ def _tree(worker: Worker) -> SupervisorSpec:
         sample_process,
         engine_sampler(worker.actors, worker.links),
         provider_sampler(worker.providers),
+        permit_sampler(worker.permits),
+        *_breaker_samplers(worker),
         store_sampler(worker.store),
     )
     counts = EdgeCounts()
@@ -334,9 +352,20 @@ def _control(worker: Worker) -> ChildSpec:
     return ChildSpec(CONTROL, lambda: WorkerControl(worker, worker.home, worker.news, HOST))
 
 
-def _alone(worker: Worker) -> list[ChildSpec]:
+def _alone(worker: Worker) -> list[ChildSpec | SupervisorSpec]:
     """What the one process of a replica has."""
-    return [ChildSpec("connections", lambda: Connections(worker.slots, worker.returns))]
+    return [
+        ChildSpec("connections", lambda: Connections(worker.slots, worker.returns)),
+        worker.breakers.tree(),
+    ]
+
+
+def _breaker_samplers(worker: Worker) -> list[Sampler]:
+    """What a host has for its workers."""
+    if worker.place.process:
+        return []
+    guards = worker.config.routing.guards
+    return [breaker_sampler(worker.breakers.circuits, guards)]
 
 
 def _of_several(worker: Worker) -> list[ChildSpec]:
@@ -367,6 +396,7 @@ def _streams(worker: Worker) -> Streams:
         spawn=worker.spawn,
         drain=config.server.drain,
         returns=worker.returns,
+        permits=worker.permits,
         report=worker.report,
         on_fault=worker.on_fault,
         routing=config.routing,

@@ -97,6 +97,12 @@ _TIMEOUTS: Final = Table(
     }
 )
 
+_BREAKER_FIGURES: Final = {
+    "failures": whole(1, 1000),
+    "window": seconds(),
+    "cooldown": seconds(),
+}
+
 _EDGE_LIMITS: Final = Table(
     {
         "body": size(1024, 2**30),
@@ -132,6 +138,7 @@ _PROVIDER: Final = Table(
         "max_idle": whole(0, 100_000, "connections"),
         "keepalive": seconds(),
         "timeouts": _TIMEOUTS,
+        "breaker": Table({**_BREAKER_FIGURES}),
     },
     required=("base_url",),
 )
@@ -145,6 +152,7 @@ _MODEL: Final = Table(
         "prefill": flag(),
         "context": whole(1, 1_000_000_000, "tokens"),
         "timeouts": _TIMEOUTS,
+        "breaker": flag(),
     },
     required=("provider",),
 )
@@ -179,9 +187,7 @@ SCHEMA: Final = Table(
             }
         ),
         "rescue": Table({"enabled": flag(), "memory": size(1024, 2**26)}),
-        "breaker": Table(
-            {"failures": whole(1, 1000), "window": seconds(), "cooldown": seconds()},
-        ),
+        "breaker": Table({"enabled": flag(), **_BREAKER_FIGURES}),
         "limits": Table({"ip": rate("minute"), "user": rate("hour"), "token": rate("hour")}),
         "cache": Table(
             {
@@ -211,7 +217,6 @@ SCHEMA: Final = Table(
 )
 
 WITHOUT_EFFECT: Final = {
-    ("breaker",): "a failing provider goes on being called",
     ("limits",): "REQUESTS ARE NOT LIMITED, neither by address nor by user nor by token",
     ("cache",): "nothing is cached",
     ("queue",): "past the connection limit requests get a 429",

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from sluice.actors.settings import (
+    BreakerSettings,
     ConnectionSettings,
     ModelSettings,
     ProviderSettings,
@@ -90,6 +91,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     retries: RetrySettings = RetrySettings()
     rescue: RescueSettings = RescueSettings()
+    breaker: BreakerSettings = BreakerSettings()
     cors: CorsSettings = CorsSettings()
     store: StoreSettings | None = None
     """None: there is none, as in tests; what is loaded always has one."""
@@ -105,3 +107,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def routing(self) -> Routing:
         """Which provider serves which model."""
         return Routing(self.providers, self.models)
+
+    @property
+    def circuits(self) -> dict[str, BreakerSettings]:
+        """Every circuit breaker there is, by its name."""
+        return self.routing.circuits(self.breaker)

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from sluice.actors.breaker import BreakerOrder
+
 from .figures import Glance
-from .protocol import Draining, Happened, LevelSet, LogLevel, Node, Outcome, ServiceStatus
+from .protocol import (
+    BreakerStatus,
+    Draining,
+    Happened,
+    LevelSet,
+    LogLevel,
+    Node,
+    Outcome,
+    ServiceStatus,
+)
 
 OnHappened = Callable[[Happened], None]
 """Called at once for each event; it neither blocks nor raises."""
@@ -44,6 +55,9 @@ class Controlled(Protocol):
 
     async def log_level(self, level: LogLevel | None) -> LevelSet:
         """Log from ``level`` on; None: change nothing."""
+
+    async def breaker(self, name: str, order: BreakerOrder | None) -> list[BreakerStatus]:
+        """Have the circuit breakers ``name`` obey; None: change nothing."""
 
     async def glance(self) -> Glance:
         """Its counters and gauges, now."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from sluice.actors.breaker import STATES, State
 from sluice.actors.tally import Counter, Gauge, Histogram, Tally
 
 from .protocol import Figures, ProviderFigures
@@ -18,6 +19,7 @@ class ProviderGlance(msgspec.Struct, frozen=True):
     errors: float = 0.0
     idle: int = 0
     active: int = 0
+    breaker: State = "closed"
 
 
 class Glance(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +116,7 @@ def _provider_figures(
         errors=rate(before.errors, after.errors, seconds),
         idle=after.idle,
         active=after.active,
+        breaker=after.breaker,
     )
 
 
@@ -125,6 +128,7 @@ def _provider(tally: Tally, name: str) -> ProviderGlance:
         errors=sum(value for status, value in mine.items() if status != "success"),
         idle=int(tally.value(connections, (name, "idle"))),
         active=int(tally.value(connections, (name, "active"))),
+        breaker=STATES[int(tally.value("sse_circuit_breaker_state", (name,)))],
     )
 
 

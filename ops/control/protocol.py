@@ -28,7 +28,10 @@ REPLY_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of an answer: a tree of thousands of actors with their statistics fits."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-Code = Literal["invalid", "unknown_path", "not_possible", "failed", "busy", "unavailable"]
+BreakerState = Literal["closed", "half_open", "open"]
+Code = Literal[
+    "invalid", "unknown_path", "unknown_breaker", "not_possible", "failed", "busy", "unavailable"
+]
 """``invalid``: no command; ``unavailable``: it is starting; ``failed``: it was tried in vain."""
 
 
@@ -52,6 +55,20 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     """Bytes resident."""
 
 
+class BreakerStatus(msgspec.Struct, frozen=True):
+    """One circuit breaker."""
+
+    name: str
+    """The provider; of a model that has its own, ``PROVIDER/MODEL``."""
+    state: BreakerState
+    held: bool = False
+    """Open until an operator closes or resets it."""
+    failing: int = 0
+    """Failures in a row, while it is closed."""
+    seconds: float | None = None
+    """Until it lets a probe through, if it is open and not held."""
+
+
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The service as a whole."""
 
@@ -69,6 +86,7 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int
     log_level: LogLevel
     processes: tuple[ProcessStatus, ...]
+    breakers: tuple[BreakerStatus, ...] = ()
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +156,8 @@ class ProviderFigures(msgspec.Struct, frozen=True):
     idle: int
     """Connections."""
     active: int
+    breaker: BreakerState = "closed"
+    """The worst of its circuit breakers."""
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,6 +247,17 @@ class SetLevel(_Command, frozen=True, tag="log-level"):
     answer: ClassVar[Any] = LevelSet
 
 
+class Breaker(_Command, frozen=True):
+    """Have the circuit breaker ``name`` opened, closed or reset; None: only tell how it is.
+
+    A provider's name means all breakers of that provider.
+    """
+
+    name: str
+    order: Literal["open", "close", "reset"] | None = None
+    answer: ClassVar[Any] = list[BreakerStatus]
+
+
 class Look(_Command, frozen=True, tag="figures"):
     """What moved since this client's last look."""
 
@@ -238,7 +269,7 @@ class Events(_Command, frozen=True):
 
 
 Command: TypeAlias = (
-    Status | Tree | Restart | Pause | Resume | Stop | Drain | SetLevel | Look | Events
+    Status | Tree | Restart | Pause | Resume | Stop | Drain | SetLevel | Breaker | Look | Events
 )
 
 

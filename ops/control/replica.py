@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from sluice.actors.breaker import BreakerOrder
 from sluice.engine import ActorError, AskTimeout, EngineError, NotPossible, ProcessGone
 from sluice.engine import Event as EngineEvent
 from sluice.ops import logs
@@ -19,6 +20,7 @@ from sluice.ops.host import Host
 from sluice.ops.place import HOST, identity
 from sluice.ops.worker import GRACE, VERSION
 
+from .breaking import operate, standings
 from .controlled import OnHappened
 from .figures import Glance
 from .merging import Answers, Generation, process_status, whole_tree
@@ -26,6 +28,7 @@ from .nearest import nothing_at
 from .orders import Action, LogFrom, Order, Refusal, Survey, Surveyed
 from .paths import WORKERS, Target, target_of
 from .protocol import (
+    BreakerStatus,
     Draining,
     LevelSet,
     LogLevel,
@@ -70,6 +73,7 @@ class ControlledReplica:
             restarts=own.restarts + sum(each.restarts for each in said),
             log_level=logs.set_level(None)[0],
             processes=(self._own_process(), *self._processes(answers)),
+            breakers=standings(host),
         )
 
     async def tree(self) -> Node:
@@ -128,6 +132,10 @@ class ControlledReplica:
                     nursery.start_soon(self._set_level, name, level, missed)
         return LevelSet(now, before, tuple(sorted(missed)))
 
+    async def breaker(self, name: str, order: BreakerOrder | None) -> list[BreakerStatus]:
+        """Have the circuit breakers ``name`` obey; None: change nothing."""
+        return await operate(self._host, name, order)
+
     async def glance(self) -> Glance:
         """The replica's counters and gauges, now."""
         return await glance_of(self._host)
@@ -141,9 +149,11 @@ class ControlledReplica:
         def end() -> None:
             self._host.watchers.discard(watch)
             self._host.desk.listeners.discard(on_happened)
+            self._host.breakers.listeners.discard(on_happened)
 
         self._host.watchers.add(watch)
         self._host.desk.listeners.add(on_happened)
+        self._host.breakers.listeners.add(on_happened)
         return end
 
     # What there is.

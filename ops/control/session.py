@@ -17,6 +17,7 @@ from sluice.engine import EngineError, NotPossible, UnknownPath
 from .controlled import Controlled
 from .figures import Glance, figures_between
 from .protocol import (
+    Breaker,
     Command,
     Done,
     Drain,
@@ -212,7 +213,9 @@ async def act(controlled: Controlled, command: Restart | Pause | Resume | Stop) 
             assert_never(command)
 
 
-async def answer(controlled: Controlled, command: Status | Tree | Drain | SetLevel) -> object:
+async def answer(
+    controlled: Controlled, command: Status | Tree | Drain | SetLevel | Breaker
+) -> object:
     """The result of a command that is about the whole."""
     match command:
         case Status():
@@ -223,5 +226,7 @@ async def answer(controlled: Controlled, command: Status | Tree | Drain | SetLev
             return controlled.drain()
         case SetLevel(level=level):
             return await controlled.log_level(level)
+        case Breaker(name=name, order=order):
+            return await controlled.breaker(name, order)
         case _:
             assert_never(command)

@@ -152,16 +152,18 @@ def _process(process: ProcessStatus, cpu: float | None) -> str:
 def _providers(figures: Figures) -> Iterator[Row]:
     if figures.providers:
         yield Row(
-            f"{'PROVIDER':<24} {'CALLS/S':>9} {'FAILED/S':>9} {'ACTIVE':>8} {'IDLE':>8}", "bold"
+            f"{'PROVIDER':<24} {'CALLS/S':>9} {'FAILED/S':>9} {'ACTIVE':>8} {'IDLE':>8}  BREAKER",
+            "bold",
         )
     for each in figures.providers:
-        yield Row(_provider(each), "red" if each.errors else "")
+        failing = each.errors or each.breaker != "closed"
+        yield Row(_provider(each), "red" if failing else "")
 
 
 def _provider(provider: ProviderFigures) -> str:
     return (
         f"{provider.name[:24]:<24} {provider.requests:>9.1f} {provider.errors:>9.1f}"
-        f" {provider.active:>8} {provider.idle:>8}"
+        f" {provider.active:>8} {provider.idle:>8}  {provider.breaker.replace('_', ' ')}"
     )
 
 
@@ -209,6 +211,7 @@ def _events(view: View, count: int) -> Iterator[Row]:
         where = event.path or event.process
         detail = f"  {event.detail}" if event.detail else ""
         grave = event.kind in {"crashed", "gave_up", "start_failed", "process_killed", "dropped"}
+        grave |= event.kind == "breaker_opened"
         yield Row(f"{time} {event.kind:<15} {where}{detail}", "red" if grave else "dim")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .protocol import Happened, Node, Outcome, ProcessStatus, ServiceStatus
+from .protocol import BreakerStatus, Happened, Node, Outcome, ProcessStatus, ServiceStatus
 
 
 def status_lines(status: ServiceStatus) -> list[str]:
@@ -17,7 +17,18 @@ def status_lines(status: ServiceStatus) -> list[str]:
         f"  actors       {status.actors}, {status.crashes} crashes, {status.restarts} restarts",
         f"  log level    {status.log_level}",
     ]
-    return lines + [f"  process      {_process(each)}" for each in status.processes]
+    lines += [f"  process      {_process(each)}" for each in status.processes]
+    return lines + [f"  breaker      {breaker_line(each)}" for each in status.breakers]
+
+
+def breaker_line(breaker: BreakerStatus) -> str:
+    """One circuit breaker."""
+    said = f"{breaker.name}: {breaker.state.replace('_', ' ')}"
+    if breaker.held:
+        return f"{said}, until it is closed or reset"
+    if breaker.seconds is not None:
+        return f"{said}, a probe in {span(breaker.seconds)}"
+    return f"{said}, {breaker.failing} failures in a row" if breaker.failing else said
 
 
 def _process(process: ProcessStatus) -> str:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import trio
 
+from sluice.actors.breaker import BreakerOrder
 from sluice.actors.metrics import Figures
 from sluice.actors.tally import Tally
 from sluice.engine import ActorError, ActorStatistics, System
@@ -16,14 +17,18 @@ from sluice.engine import Done as EngineDone
 from sluice.engine import Event as EngineEvent
 from sluice.http.services import Lifecycle
 from sluice.ops import logs
+from sluice.ops.breakers import ReplicaBreakers
 from sluice.ops.config import Config
+from sluice.ops.place import MAIN as PROCESS
 from sluice.ops.worker import VERSION
 
+from .breaking import operate, standings
 from .controlled import OnHappened
 from .figures import Glance, glance_at
 from .nearest import nothing_at
 from .paths import target_of
 from .protocol import (
+    BreakerStatus,
     Draining,
     LevelSet,
     LogLevel,
@@ -36,8 +41,6 @@ from .protocol import (
 from .sight import Home, happened, node_of, outcome_of, paths_of
 from .usage import usage_of
 
-PROCESS: Final = "main"
-"""The name of the only process."""
 _FRESH: Final = 1.0
 """Seconds that the metrics actor has to read what nobody tells; then the numbers are older."""
 
@@ -58,6 +61,7 @@ class Service(Protocol):
     addresses: list[str]
     tally: Tally
     """The numbers of the whole replica."""
+    breakers: ReplicaBreakers
     system: System
     watchers: set[Callable[[EngineEvent], None]]
 
@@ -113,6 +117,7 @@ class ControlledWorker:
             restarts=system.restarts,
             log_level=logs.set_level(None)[0],
             processes=(process,),
+            breakers=standings(worker),
         )
 
     async def tree(self) -> Node:
@@ -144,6 +149,10 @@ class ControlledWorker:
         """Log from ``level`` on; None: change nothing."""
         return LevelSet(*logs.set_level(level))
 
+    async def breaker(self, name: str, order: BreakerOrder | None) -> list[BreakerStatus]:
+        """Have the circuit breakers ``name`` obey; None: change nothing."""
+        return await operate(self._worker, name, order)
+
     async def glance(self) -> Glance:
         """Its counters and gauges, now; as they were, if the metrics actor does not answer."""
         return await glance_of(self._worker)
@@ -154,8 +163,13 @@ class ControlledWorker:
         def watch(event: EngineEvent) -> None:
             on_happened(happened(event, self._home))
 
+        def end() -> None:
+            self._worker.watchers.discard(watch)
+            self._worker.breakers.listeners.discard(on_happened)
+
         self._worker.watchers.add(watch)
-        return lambda: self._worker.watchers.discard(watch)
+        self._worker.breakers.listeners.add(on_happened)
+        return end
 
     def _tree(self) -> Node:
         return node_of(self._worker.system.tree(), self._worker.actors(), self._home)

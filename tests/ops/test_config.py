@@ -5,6 +5,7 @@ import pytest
 import trustme
 
 from sluice.actors.settings import (
+    BreakerSettings,
     ConnectionSettings,
     RescueSettings,
     RetrySettings,
@@ -590,7 +591,6 @@ def test_limits_that_do_not_limit_are_named_plainly(toml: Load) -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("[breaker]\nfailures = 1", "breaker"),
         ("[cache]\nttl = 1", "cache"),
         ("[queue]\nlimit = 1", "queue"),
         ("[queue]\nbackend = 'kafka'", "queue"),
@@ -651,6 +651,35 @@ def test_a_service_that_strangers_can_reach_is_warned_of(
 
 
 # The schema
+
+
+def test_breakers_have_figures_a_provider_its_own_and_a_model_one_for_itself(toml: Load) -> None:
+    assert toml("").circuits == {}
+    text = (
+        f"[breaker]\nfailures = 4\nwindow = 20\n{PROVIDER}[providers.openai.breaker]\n"
+        "cooldown = 9\n[models.a]\nprovider = 'openai'\n"
+        "[models.b]\nprovider = 'openai'\nbreaker = true\n"
+    )
+    config = toml(text, SLUICE_BREAKER__FAILURES="6")
+    own = BreakerSettings(failures=6, window=20, cooldown=9)
+    assert config.circuits == {"openai": own, "openai/b": own}
+    assert config.routing.guards() == {("openai", "a"): "openai", ("openai", "b"): "openai/b"}
+    assert config.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("failures = 0", "a whole number from 1 to 1000"),
+        ("window = 0", "above 0"),
+        ("cooldown = 'soon'", "seconds"),
+        ("enabled = 1", "true or false"),
+    ],
+)
+def test_figures_that_make_no_breaker_are_told(mistakes: Mistakes, line: str, told: str) -> None:
+    (mistake,) = mistakes(f"[breaker]\n{line}")
+    assert mistake.startswith("sluice.toml:2: breaker.")
+    assert told in mistake
 
 
 def test_every_key_of_the_schema_that_has_an_effect_fits_its_struct() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sluice.ops.control import protocol
 from sluice.ops.control.protocol import (
+    BreakerStatus,
     Done,
     Error,
     Event,
@@ -27,7 +28,7 @@ from sluice.ops.control.protocol import (
 from sluice.ops.control.snapshot import Snapshot
 from sluice.ops.control.top_view import View
 from sluice.ops.control.top_view import frame as top_frame
-from sluice.ops.control.views import event_lines, span, tree_lines
+from sluice.ops.control.views import breaker_line, event_lines, span, tree_lines
 
 METRICS = Node(
     path="metrics", id="metrics", kind="Metrics", process="a", state="paused",
@@ -59,11 +60,27 @@ STATUS = ServiceStatus(
         SetLevel(8, "debug"),
         SetLevel(9),
         protocol.Look(10),
+        protocol.Breaker(12, "openai", "open"),
+        protocol.Breaker(13, "openai/gpt-4o"),
         protocol.Events(11),
     ],
 )
 def test_a_command_arrives_as_it_was_sent(command: protocol.Command) -> None:
     assert read_command(frame(command)) == command
+
+
+@pytest.mark.parametrize(
+    ("breaker", "line"),
+    [
+        (BreakerStatus("a", "closed"), "a: closed"),
+        (BreakerStatus("a", "closed", failing=2), "a: closed, 2 failures in a row"),
+        (BreakerStatus("a/m", "half_open"), "a/m: half open"),
+        (BreakerStatus("a", "open", seconds=43.21), "a: open, a probe in 43.2s"),
+        (BreakerStatus("a", "open", held=True), "a: open, until it is closed or reset"),
+    ],
+)
+def test_a_breaker_has_one_line(breaker: BreakerStatus, line: str) -> None:
+    assert breaker_line(breaker) == line
 
 
 @pytest.mark.parametrize(

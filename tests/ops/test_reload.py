@@ -97,3 +97,13 @@ def test_a_file_whose_content_changed_is_named(tmp_path: Path) -> None:
     assert plan(config, config, several=False, files=["/c.pem"]).restart == (
         "the content of /c.pem",
     )
+
+
+def test_a_breakers_figures_change_live_and_whether_there_is_one_needs_new_workers(
+    tmp_path: Path,
+) -> None:
+    found = between(tmp_path, "", "[breaker]\nfailures = 3\nwindow = 5\ncooldown = 7\n")
+    assert set(found.live) == {"breaker.failures", "breaker.window", "breaker.cooldown"}
+    assert (found.workers, found.restart) == ((), ())
+    off = between(tmp_path, "", "[breaker]\nenabled = false\n")
+    assert (off.live, off.workers) == ((), ("breaker.enabled",))

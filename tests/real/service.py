@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from sluice.actors.settings import (
+    BreakerSettings,
     ModelSettings,
     ProviderSettings,
     RetrySettings,
@@ -75,6 +76,7 @@ async def open_service(
             },
             cors=CorsSettings(origins),
             retries=RetrySettings(backoff=0.01),
+            breaker=BreakerSettings(failures=1000),
         )
         async with _running(config, simulator) as service:
             yield service

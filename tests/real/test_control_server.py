@@ -14,6 +14,7 @@ import trio
 from tests.service.operators_world import until
 from trio_websocket import ConnectionRejected, wrap_client_stream
 
+from sluice.actors.breaker import BreakerOrder
 from sluice.ops.control import server as server_module
 from sluice.ops.control.client import Gone, NotReachable, open_client
 from sluice.ops.control.figures import Glance
@@ -21,6 +22,7 @@ from sluice.ops.control.place import CannotListen, Place, connect, listening
 from sluice.ops.control.protocol import (
     COMMAND_LIMIT,
     SUBPROTOCOL,
+    BreakerStatus,
     Draining,
     Error,
     Events,
@@ -73,6 +75,9 @@ class Fake:
 
     async def log_level(self, level: LogLevel | None) -> LevelSet:
         return LevelSet(level or "info", "info")
+
+    async def breaker(self, name: str, order: BreakerOrder | None) -> list[BreakerStatus]:
+        raise Refused("unknown_breaker", f"there is no {name} to {order}")
 
     async def glance(self) -> Glance:
         return Glance(at=trio.current_time())

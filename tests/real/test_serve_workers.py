@@ -115,11 +115,11 @@ async def test_a_worker_that_is_killed_is_replaced_and_strands_no_slot(
     assert len(answers) == 10
 
 
-async def cut(service: Service, prompt: str) -> None:
+async def cut(service: Service, prompt: str, model: str = HELD) -> None:
     """Ask; the connection ends in the middle of the answer."""
     async with await trio.open_tcp_stream("127.0.0.1", service.port) as stream:
         client = RawClient(stream)
-        await client.send(request(HELD, prompt))
+        await client.send(request(model, prompt))
         assert b"[DONE]" not in await client.rest()
 
 

@@ -29,6 +29,7 @@ from tests.service.telling import events_of, outcome_of
 
 from sluice.actors.connections import Count, SlotsInUse
 from sluice.actors.settings import (
+    BreakerSettings,
     ConnectionSettings,
     ModelSettings,
     ProviderSettings,
@@ -47,6 +48,9 @@ from sluice.ops.worker import Worker, open_worker
 
 PATIENCE = 60.0
 """Seconds after which a test has failed: many times what it takes."""
+
+PATIENT = BreakerSettings(failures=1000)
+"""Circuit breakers that stay closed, for tests whose providers fail all the time."""
 
 KEY = "sk-of-the-service"
 RESCUE = RescueSettings()
@@ -261,6 +265,8 @@ class World:
                 assert (await self.get("/health/live")).status == 200
                 await self.has_counted()
         assert self.open_calls == 0
+        assert self.worker.permits.held == 0
+        assert not self.worker.breakers.circuits.probes
         assert self.faults_are_expected or not self.errors(), self.errors()
         assert not self.worker.system.crash_reports
         assert self.running.stop.is_set() or self.edge().crashed == 0
@@ -312,6 +318,7 @@ def _owed(answer: Answer) -> list[str]:
 async def open_world(
     *,
     limit: int = 100,
+    breaker: BreakerSettings = PATIENT,
     drain: float = 30.0,
     edge: EdgeLimits | None = None,
     options: Options | None = None,
@@ -355,6 +362,7 @@ async def open_world(
                 retries=retries,
                 rescue=rescue,
                 models=_models(Timeouts(**timeouts), models),
+                breaker=breaker,
             )
             listening = bind([config.server.bind], 4096)
             port = listening[0].getsockname()[1]
