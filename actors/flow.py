@@ -44,12 +44,12 @@ class Flow:
         "_called_at",
         "_client",
         "_client_format",
-        "_counted",
         "_doubt",
         "_end",
         "_feed",
         "_held",
         "_on_content",
+        "_keep",
         "_opened",
         "_opening",
         "_parked",
@@ -127,7 +127,7 @@ class Flow:
         self.failure: Failure | None = None
         self.client_left = False
         self._doubt: Doubt | None = None
-        self._room, self._counted = keep, 0
+        self._room = self._keep = keep
         self.kept: list[bytes | SseEvent] | None = [] if keep else None
         """The provider's events as they came; None: they are not kept, or were too much."""
         if after is not None:
@@ -167,7 +167,9 @@ class Flow:
         except Failure as failure:
             self.failure = failure
         if self.kept is not None:
-            self._bound(self.kept)
+            self._room -= len(data)
+            if self._room < 0:
+                self._bound(self.kept)
         text = b"".join(out)
         return self._once_said(text, now) if self.first_chunk_at is None else text
 
@@ -215,10 +217,9 @@ class Flow:
         return text
 
     def _bound(self, kept: list[bytes | SseEvent]) -> None:
-        """Keep no more than there is room for: then nothing."""
-        for said in kept[self._counted :]:
-            self._room -= len(said if isinstance(said, bytes) else said.data)
-        self._counted = len(kept)
+        """So many bytes came: keep no more events than there is room for, and then none."""
+        sizes = (len(said if isinstance(said, bytes) else said.data) for said in kept)
+        self._room = self._keep - sum(sizes)
         if self._room < 0:
             self.kept = None
 

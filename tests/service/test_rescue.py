@@ -13,7 +13,7 @@ from tests.service.raw_provider import DONE, END, HEAD, coded, said
 from tests.service.telling import events_of, outcome_of, text_of
 from tests.service.world import World, open_world, post
 
-from sluice.actors.settings import RescueSettings
+from sluice.actors.settings import ModelSettings, RescueSettings
 
 SAME = "?same=1&chunks=30"
 OK = "sim-ok" + SAME
@@ -35,6 +35,20 @@ def failing(model: str, *, same: bool = True) -> str:
     return f"{model}{SAME if same else '?chunks=30'}&write_each=1"
 
 
+def chained(fallbacks: dict[str, list[str]], prefills: tuple[str, ...] = ()) -> list[ModelSettings]:
+    """Models of the simulator's: each with its fallbacks, and those that take a prefill."""
+    names = dict.fromkeys([*fallbacks, *prefills])
+    return [
+        ModelSettings(
+            name,
+            "simulator",
+            fallback=tuple(fallbacks.get(name, ())),
+            prefill=name in prefills,
+        )
+        for name in names
+    ]
+
+
 def check_unbroken(answer: Answer) -> None:
     """What one provider would have said: one of each, but for the ends of its text."""
     assert outcome_of(answer) == "whole", answer
@@ -52,7 +66,9 @@ async def rescues(world: World, result: str) -> float:
 
 
 async def test_whatever_breaks_a_stream_the_same_answer_of_a_fallback_makes_it_whole() -> None:
-    async with open_world(fallbacks={failing(each): [OK] for each in FAULTS}, idle=0.3) as world:
+    async with open_world(
+        models=chained({failing(each): [OK] for each in FAULTS}), idle=0.3
+    ) as world:
         wanted = text_of(await world.ask(OK))
         for model in FAULTS:
             answer = await world.ask(failing(model))
@@ -66,7 +82,7 @@ async def test_whatever_breaks_a_stream_another_answer_of_a_fallback_is_not_put_
     models = {failing(each, same=False): code for each, code in FAULTS.items()}
     del models[failing("sim-no-end", same=False)]  # which lacks nothing
     others = {each: ["sim-ok?chunks=30"] for each in models}
-    async with open_world(fallbacks=others, idle=0.3) as world:
+    async with open_world(models=chained(others), idle=0.3) as world:
         for model, code in models.items():
             answer = await world.ask(model)
             assert outcome_of(answer) == code
@@ -78,7 +94,7 @@ async def test_whatever_breaks_a_stream_another_answer_of_a_fallback_is_not_put_
 async def test_a_fallback_that_takes_a_prefill_writes_the_rest_and_asks_for_nothing_else() -> None:
     name = failing("sim-cut")
     other = "sim-ok-b" + SAME
-    async with open_world(fallbacks={name: [other]}, prefills=[other]) as world:
+    async with open_world(models=chained({name: [other]}, (other,))) as world:
         wanted = text_of(await world.ask(OK))
         answer = await world.ask(name)
         check_unbroken(answer)
@@ -97,7 +113,7 @@ async def test_a_prefill_that_a_fallback_rejects_never_becomes_the_clients_error
 ) -> None:
     name = failing("sim-cut", same=same)
     other = "sim-no-prefill" + (SAME if same else "?chunks=30")
-    async with open_world(fallbacks={name: [other]}, prefills=[other]) as world:
+    async with open_world(models=chained({name: [other]}, (other,))) as world:
         answer = await world.ask(name)
         assert outcome_of(answer) == ("whole" if same else "provider_cut")
         assert world.simulator.statistics.requests == 3
@@ -107,7 +123,7 @@ async def test_a_prefill_that_a_fallback_rejects_never_becomes_the_clients_error
 
 async def test_who_finished_it_stands_in_the_metrics_the_log_and_the_usage() -> None:
     name = failing("sim-cut-reset")
-    async with open_world(fallbacks={name: ["nobody", OK], OK: []}) as world:
+    async with open_world(models=chained({name: ["nobody", OK], OK: []})) as world:
         answer = await world.ask(name, stream_options={"include_usage": True})
         check_unbroken(answer)
         usage = events_of(answer)[-2].json["usage"]
@@ -124,7 +140,7 @@ async def test_who_finished_it_stands_in_the_metrics_the_log_and_the_usage() -> 
 async def test_a_rescue_can_be_switched_off() -> None:
     name = failing("sim-cut")
     off = RescueSettings(enabled=False)
-    async with open_world(fallbacks={name: [OK]}, rescue=off) as world:
+    async with open_world(models=chained({name: [OK]}), rescue=off) as world:
         assert outcome_of(await world.ask(name)) == "provider_cut"
         assert world.simulator.statistics.requests == 1
 
@@ -132,7 +148,7 @@ async def test_a_rescue_can_be_switched_off() -> None:
 async def test_a_tool_call_is_never_put_together_from_two() -> None:
     name = failing("sim-cut") + "&tool_calls=1"
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
-    async with open_world(fallbacks={name: [OK + "&tool_calls=1"]}) as world:
+    async with open_world(models=chained({name: [OK + "&tool_calls=1"]})) as world:
         assert outcome_of(await world.ask(name, tools=[tool])) == "provider_cut"
         assert world.simulator.statistics.requests == 1
         assert await rescues(world, "impossible") == 1
@@ -140,7 +156,7 @@ async def test_a_tool_call_is_never_put_together_from_two() -> None:
 
 async def test_our_own_events_are_unbroken_too() -> None:
     name = failing("sim-cut")
-    async with open_world(fallbacks={name: [OK]}) as world:
+    async with open_world(models=chained({name: [OK]})) as world:
         wanted = text_of(await world.ask(OK))
         asked = msgspec.json.encode({"model": name, "prompt": "hello"})
         answer = await world.send(post("/stream", asked, "Connection: close"))
@@ -163,7 +179,7 @@ async def test_a_malformed_frame_alone_is_left_out_and_counted() -> None:
 
 async def test_many_streams_that_break_at_once_are_all_whole_and_leave_nothing() -> None:
     name = failing("sim-cut")
-    async with open_world(fallbacks={name: [OK]}) as world:
+    async with open_world(models=chained({name: [OK]})) as world:
         wanted = text_of(await world.ask(OK))
 
         async def ask() -> None:
@@ -226,8 +242,7 @@ async def test_clients_of_each_format_get_one_whole_answer_from_providers_of_eac
     other = "sim-ok-b" + SAME
     async with open_world(
         provider_format=provider_format,
-        fallbacks={each: [OK] for each in models} | {failing("sim-cut-b"): [other]},
-        prefills=[other],
+        models=chained({each: [OK] for each in models} | {failing("sim-cut-b"): [other]}, (other,)),
     ) as world:
         for client in ROUTES:
             wanted = await ask_in(world, client, OK)
