@@ -35,12 +35,16 @@ COUNTS: Final[dict[str, bool]] = {
     "malformed_answer": True,
     # Statuses.
     "provider_unavailable": True,  # 503
+    "provider_overloaded": True,  # 529, which is Anthropic's
     "provider_status": True,  # any other 5xx, and what is no answer: a redirect, a 402, a 405
     "provider_rate_limited": True,  # 429: more calls make it worse
     "provider_refused_request": False,  # 400, 404, 409, 413, 415, 422: the client's own
+    "context_length_exceeded": False,
+    "content_policy": False,
     "provider_credentials": False,  # 401, 403: our key, which no waiting mends; the error says so
     # Ours.
     "untranslatable": False,
+    "answer_differs": False,  # a second answer need not be the first
     "internal_error": False,
     "stopping": False,
     "breaker_open": False,  # nobody was called
