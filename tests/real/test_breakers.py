@@ -15,7 +15,7 @@ from tests.http.edge_world import Answer
 from tests.real.test_control_commands import Operated, Start, simulator, start
 from tests.real.test_serve_reload import change, told
 from tests.real.test_serve_workers import cut, eventually
-from tests.service.operators_world import PATIENCE, SHORT, request
+from tests.service.operators_world import PATIENCE, SHORT, request, until
 from tests.service.telling import outcome_of
 
 from sluice.ops.simulator import Simulator
@@ -90,8 +90,12 @@ class Watched:
             held = [(each["permits"], each["live"]) for each in found]
             return held == [(0, 0)] * 2  # one that was killed has been replaced
 
+        async def no_slot_is_taken() -> bool:  # which is told some times a second
+            taken: int = (await self.status())["connections"]
+            return taken == 0
+
         await eventually(is_so)
-        assert (await self.status())["connections"] == 0
+        await eventually(no_slot_is_taken)
 
 
 def nodes(node: Any) -> Iterator[Any]:
@@ -184,13 +188,15 @@ async def test_a_worker_that_is_killed_with_the_probe_wedges_nothing(
 
     await eventually(is_whole)
     await watched.becomes(0)
-    lines = [line for line in watched.service.lines() if "circuit breaker" in line["event"]]
-    assert [line["event"].rpartition("breaker ")[2] for line in lines] == [
-        "open",
-        "half open",
-        "closed",
-    ]
+    told_of = ["circuit breaker open", "circuit breaker half open", "circuit breaker closed"]
+    await until(lambda: transitions(watched) == told_of)
     await watched.nothing_is_left()
+
+
+def transitions(watched: Watched) -> list[str]:
+    """The log's lines about the breaker."""
+    lines = (line["event"] for line in watched.service.lines())
+    return [event for event in lines if "circuit breaker" in event]
 
 
 async def cut_off(watched: Watched) -> None:

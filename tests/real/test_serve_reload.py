@@ -66,6 +66,7 @@ async def test_workers_are_replaced_by_such_as_have_it_and_no_stream_is_lost(
 ) -> None:
     monkeypatch.setenv("SLUICE_SERVER__WORKERS", "2")
     monkeypatch.setenv("SLUICE_TIMEOUTS__HEARTBEAT", "2")
+    monkeypatch.setenv("SLUICE_TIMEOUTS__IDLE", "600")  # however slow the machine
     operated = await start()
     service, held, answers = operated.service, dict[str, Answer](), dict[str, Answer]()
     pid = service.process.pid
