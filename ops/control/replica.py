@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
 
 from sluice.actors.breaker import BreakerOrder
+from sluice.actors.connections import Count
 from sluice.engine import ActorError, AskTimeout, EngineError, NotPossible, ProcessGone
 from sluice.engine import Event as EngineEvent
 from sluice.ops import logs
@@ -57,6 +59,8 @@ class ControlledReplica:
     async def status(self) -> ServiceStatus:
         """How it is."""
         host = self._host
+        with suppress(ActorError):  # then what the workers told last is shown
+            await host.system.ref("connections").ask(Count(), timeout=PATIENCE)
         answers = await self._survey()
         own = host.system.statistics()
         said = [each for each in answers.values() if isinstance(each, Surveyed)]

@@ -89,8 +89,7 @@ def test_an_array_may_be_written_as_in_toml() -> None:
 def test_true_and_false_have_many_names(file: str) -> None:
     name = "SLUICE_MODELS__GPT_4O_MINI__PREFILL"
     for text, on in [("true", True), ("1", True), ("NO", False), ("off", False)]:
-        notices = load(file, {name: text}).notices
-        assert any(notice.place == name for notice in notices) == on
+        assert load(file, {name: text}).models["gpt-4o-mini"].prefill == on
     assert mistakes(file, {name: "maybe"}) == [
         (
             f'{name}: models.gpt-4o-mini.prefill: "maybe" is neither true nor false; allowed: true '
