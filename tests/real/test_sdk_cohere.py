@@ -65,9 +65,9 @@ async def test_a_stream_says_what_a_whole_answer_says(service: Service) -> None:
 
 
 async def test_heartbeats_between_any_two_events_do_not_disturb_the_sdk() -> None:
-    slow = "sim-ok?chunks=4&delay=0.35&first_delay=0.35"
+    slow = "sim-ok?chunks=4&delay=0.12&first_delay=0.12"
     async with open_service(
-        timeouts=Timeouts(heartbeat=0.1), options=Options(same=True)
+        timeouts=Timeouts(heartbeat=0.03), options=Options(same=True)
     ) as service:
         calm = await in_thread(streamed, service, "sim-ok?chunks=4")
         late = await in_thread(streamed, service, slow)
