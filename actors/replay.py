@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
+from .delivered import ENVELOPE, Delivered, Frame
 from .failures import Failure
 from .formats import Chunk, ClientFormat, Event, ProviderFormat
 from .sse import SseEvent
-from .told import ENVELOPE, Frame, Told
 
 OPENAI: Final = "openai"
 """The format whose words are those of our chunks."""
@@ -18,19 +18,19 @@ OPENAI: Final = "openai"
 
 def told_by(
     kept: Iterable[Any], provider_format: ProviderFormat, client_format: ClientFormat
-) -> Told:
+) -> Delivered:
     """What the client of ``client_format`` has been told, by a provider whose events ``kept`` are.
 
     Where OpenAI's chunks were composed for it, it is asked what stands around them.
     """
-    told = Told()
+    told = Delivered()
     was_composed = client_format.name == OPENAI != provider_format.name
     reader = provider_format.reader()
     for said in kept:
         try:
             chunk = reader.read(said)
         except Failure:  # a frame that was good enough to be passed on, and no better
-            return Told(obstacle="not_text")
+            return Delivered(obstacle="not_text")
         if chunk is None:
             break
         frame = frame_of(said, chunk, provider_format)

@@ -16,11 +16,11 @@ from typing import Final
 
 import msgspec
 
+from .delivered import Delivered
 from .failures import Failure
 from .formats import Asked
 from .overlap import Overlap
 from .settings import ModelSettings
-from .told import Told
 
 _NOT_THE_PROVIDERS: Final = frozenset({"total_timeout", "internal_error", "stopping"})
 """Codes of failures that another provider would not mend."""
@@ -43,14 +43,14 @@ def can_be_mended(failure: Failure) -> bool:
     return failure.code not in _NOT_THE_PROVIDERS
 
 
-def obstacle(told: Told, asked: Asked) -> str | None:
+def obstacle(told: Delivered, asked: Asked) -> str | None:
     """Why no other answer can go on after ``told``, in a word; None: one can."""
     if told.obstacle is not None:
         return told.obstacle
     return None if asked.has_no_form else "form"
 
 
-def ways(told: Told, asked: Asked, model: ModelSettings) -> Iterator[Way]:
+def ways(told: Delivered, asked: Asked, model: ModelSettings) -> Iterator[Way]:
     """How ``model`` may go on: in one way, and in another if the first `was_refused`."""
     text = told.text
     beginning = text.rstrip()  # a message that ends with white space is refused by some

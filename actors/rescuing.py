@@ -19,9 +19,9 @@ from .splice import Splice
 from .upstream_failures import DIFFERS
 
 if TYPE_CHECKING:
+    from .delivered import Delivered
     from .settings import ModelSettings
     from .stream import Stream
-    from .told import Told
 
 Attempt = Callable[["Stream"], Awaitable[None]]
 """Makes one call of `Stream.model`, and relays its answer to the end."""
@@ -60,7 +60,7 @@ class _Tried(msgspec.Struct):
 
 
 async def _try(
-    stream: Stream, told: Told, model: ModelSettings, attempt: Attempt, tried: _Tried
+    stream: Stream, told: Delivered, model: ModelSettings, attempt: Attempt, tried: _Tried
 ) -> None:
     """Have ``model`` go on, in one way or, if it refuses that, in the other."""
     for way in ways(told, stream.job.asked, model):

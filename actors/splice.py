@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .delivered import ENVELOPE, REASONING, Delivered, Frame, added_up
 from .overlap import Overlap
-from .told import ENVELOPE, REASONING, Frame, Told, added_up
 
 
 class Splice:
@@ -22,7 +22,7 @@ class Splice:
         finisher: who gives the other answer: put beside its usage as ``finished_by``.
     """
 
-    def __init__(self, told: Told, overlap: Overlap, finisher: Mapping[str, str]) -> None:
+    def __init__(self, told: Delivered, overlap: Overlap, finisher: Mapping[str, str]) -> None:
         self.told = told
         self.went_on = False
         """Whether the client has got anything of it."""

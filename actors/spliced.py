@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
+from .delivered import Frame
 from .failures import Failure
 from .formats import Chunk, ClientFormat, Event, ProviderFormat
 from .overlap import Differs
 from .replay import OPENAI, frame_of
 from .splice import Splice
-from .told import Frame
 from .upstream_failures import differs
 
 

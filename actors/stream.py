@@ -15,6 +15,7 @@ from sluice.engine import Ref
 from .attempts import GiveUp, History, Retry, Step, chain_of, left, next_step
 from .client import Client
 from .company import Company
+from .delivered import Delivered
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted
 from .flow import Flow
 from .formats import Asked, ClientFormat, ProviderFormat
@@ -31,7 +32,6 @@ from .source import Upstream
 from .splice import Splice
 from .spliced import SplicedClient
 from .sse import encode
-from .told import Told
 from .upstream_failures import too_slow
 
 _EVENT_STREAM = (
@@ -325,14 +325,14 @@ class Stream:
         others = self.model.fallback if history is None else history.chain[history.at + 1 :]
         return rescue.memory if rescue.enabled and others else 0
 
-    def told(self) -> Told | None:
+    def told(self) -> Delivered | None:
         """What its client has of an answer that broke off; None: no rescue is wanted."""
         flow = self.flow
         if flow is None or not self._to_be_kept():
             return None
         kept, flow.kept = flow.kept, None
         if kept is None:
-            return Told(obstacle="too_long")
+            return Delivered(obstacle="too_long")
         return told_by(kept, self.services.providers[self.model.provider].format, self.job.format)
 
     async def go_on(self, way: Way, splice: Splice) -> None:

@@ -102,7 +102,7 @@ def differs() -> Failure:
         "provider_error",
         "streaming",
         "Another answer to the same request differs.",
-        status=502,
+        status=409,
         code=DIFFERS,
     )
 

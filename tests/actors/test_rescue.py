@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from sluice.actors.delivered import Delivered
 from sluice.actors.failures import Failure, UpstreamFault
 from sluice.actors.openai import malformed
 from sluice.actors.overlap import Differs
 from sluice.actors.rescue import Way, can_be_mended, obstacle, was_refused, ways
 from sluice.actors.settings import ModelSettings
-from sluice.actors.told import Told
 from sluice.actors.upstream_failures import (
     broken,
     internal,
@@ -35,8 +35,8 @@ def asked(**fields: Any) -> AskedInOpenAI:
     return AskedInOpenAI(raw, streamed=True)
 
 
-def told(text: str) -> Told:
-    return Told(pieces=[text], length=len(text))
+def told(text: str) -> Delivered:
+    return Delivered(pieces=[text], length=len(text))
 
 
 def messages(way: Way) -> Any:
@@ -90,7 +90,7 @@ def test_an_answer_that_is_text_is_gone_on_with(fields: dict[str, Any]) -> None:
 
 
 def test_what_stands_in_the_way_of_what_was_told_comes_first() -> None:
-    assert obstacle(Told(obstacle="tool_call"), asked()) == "tool_call"
+    assert obstacle(Delivered(obstacle="tool_call"), asked()) == "tool_call"
 
 
 def test_a_model_that_takes_a_prefill_is_given_what_was_told_without_its_last_blanks() -> None:

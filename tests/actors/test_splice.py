@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.actors.delivered import Delivered
 from sluice.actors.overlap import Differs, Overlap
 from sluice.actors.splice import Splice
-from sluice.actors.told import Told
 
 FINISHER = {"provider": "second", "model": "other"}
 
@@ -37,7 +37,7 @@ def frames(
 def spliced(
     first: list[dict[str, Any]], second: list[dict[str, Any]], overlap: Overlap | None = None
 ) -> list[dict[str, Any]]:
-    told = Told()
+    told = Delivered()
     for each in first:
         told.add(each)
     splice = Splice(told, overlap or Overlap(told.text, exact=True), FINISHER)
@@ -95,7 +95,7 @@ def test_a_restart_that_differs_adds_nothing(text: str, other: str, size: int) -
     second = frames("second", other, size=size)
     if other.startswith(text):
         return
-    told = Told()
+    told = Delivered()
     for each in begun:
         told.add(each)
     splice = Splice(told, Overlap(told.text, exact=True), FINISHER)
@@ -110,7 +110,7 @@ def test_a_restart_that_differs_adds_nothing(text: str, other: str, size: int) -
 def test_an_answer_that_breaks_again_and_again_is_whole_in_the_end(
     text: str, cuts: list[int]
 ) -> None:
-    told = Told()
+    told = Delivered()
     seen = []
     for each in frames("first", text)[: 1 + cuts[0] % (len(text) + 1)]:
         told.add(each)

@@ -25,7 +25,7 @@ TEXT_LIMIT: Final = 1 << 18
 """Characters of an answer that are remembered."""
 
 
-class Told(msgspec.Struct, kw_only=True):
+class Delivered(msgspec.Struct, kw_only=True):
     """One answer, as far as its client has it."""
 
     envelope: Frame = {}

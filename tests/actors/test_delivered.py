@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sluice.actors.told import TEXT_LIMIT, Told, added_up
+from sluice.actors.delivered import TEXT_LIMIT, Delivered, added_up
 
 
 def frame(delta: dict[str, Any] | None = None, **choice: Any) -> dict[str, Any]:
@@ -14,8 +14,8 @@ def frame(delta: dict[str, Any] | None = None, **choice: Any) -> dict[str, Any]:
     return {"id": "one", "object": "chunk", "created": 1, "model": "m", "choices": choices}
 
 
-def told(*frames: dict[str, Any]) -> Told:
-    made = Told()
+def told(*frames: dict[str, Any]) -> Delivered:
+    made = Delivered()
     for each in frames:
         made.add(each)
     return made
