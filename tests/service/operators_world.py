@@ -12,7 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.http.edge_world import Answer, RawClient
 
 from sluice.actors.connections import Count, SlotsInUse
-from sluice.actors.settings import ConnectionSettings, ModelSettings, ProviderSettings, Timeouts
+from sluice.actors.settings import (
+    ConnectionSettings,
+    ModelSettings,
+    ProviderSettings,
+    RetrySettings,
+    Timeouts,
+)
 from sluice.http.server import bind
 from sluice.ops.config import Config, ServerSettings
 from sluice.ops.simulator import Options, Simulator, open_simulator
@@ -97,7 +103,8 @@ async def open_world(
 ) -> AsyncIterator[World]:
     """Sluice in this process, in front of a simulator.
 
-    Its models are ``sim-*``, and those of ``models``, which have timeouts of their own.
+    Its models are ``sim-*``, and those of ``models``, which have timeouts of their own. Each is
+    asked once.
     """
     timeouts = {"sim-*": Timeouts(), **(models or {})}
     with trio.fail_after(PATIENCE):
@@ -105,6 +112,7 @@ async def open_world(
             config = Config(
                 server=ServerSettings(bind="127.0.0.1:0", drain=drain),
                 connections=ConnectionSettings(limit=limit),
+                retries=RetrySettings(attempts=0),
                 providers={"simulator": ProviderSettings("simulator", simulator.base_url)},
                 models={
                     name: ModelSettings(name, "simulator", timeouts=own)
