@@ -17,6 +17,7 @@ from sluice.actors.settings import (
     ConnectionSettings,
     ModelSettings,
     ProviderSettings,
+    RetrySettings,
     Timeouts,
 )
 from sluice.http.server import bind
@@ -103,7 +104,8 @@ async def open_world(
 ) -> AsyncIterator[World]:
     """Sluice in this process, in front of a simulator.
 
-    Its models are ``sim-*``, and those of ``models``, which have timeouts of their own.
+    Its models are ``sim-*``, and those of ``models``, which have timeouts of their own. Each is
+    asked once.
     """
     timeouts = {"sim-*": Timeouts(), **(models or {})}
     with trio.fail_after(PATIENCE):
@@ -112,6 +114,7 @@ async def open_world(
                 server=ServerSettings(bind="127.0.0.1:0", drain=drain),
                 connections=ConnectionSettings(limit=limit),
                 breaker=BreakerSettings(failures=1000),
+                retries=RetrySettings(attempts=0),
                 providers={"simulator": ProviderSettings("simulator", simulator.base_url)},
                 models={
                     name: ModelSettings(name, "simulator", timeouts=own)

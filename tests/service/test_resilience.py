@@ -14,7 +14,7 @@ from email.utils import formatdate
 import pytest
 import trio
 from tests.http.edge_world import Answer
-from tests.service.operators_world import total
+from tests.service.operators_world import total, until
 from tests.service.raw_provider import DONE, END, HEAD, Caller, coded, said
 from tests.service.telling import events_of, outcome_of, text_of
 from tests.service.world import World, open_world
@@ -284,8 +284,7 @@ async def test_a_client_that_leaves_while_a_provider_is_waited_for_frees_its_slo
         times = answers_in_turn(world, [refusal(429, "Retry-After: 3000")])
         client = await world.begin("raw", stream=stream)
         await world.slots_are(1)
-        while not times:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: bool(times))
         await client.leave()
         world.expected.update(["success", "before_first_chunk left"])
         await world.slots_are(0)
