@@ -10,17 +10,21 @@ import trio
 
 from sluice.engine import Ref
 
+from .callers import Caller
 from .client import Client
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted
 from .flow import Flow, Upstream
 from .formats import Asked, ClientFormat, ProviderFormat
+from .limiter import Limiter, headers_of
 from .provider import ProviderClient
 from .pump import Pump
 from .reports import Attempt, RequestReport
 from .returns import Returns
 from .scan import Scan
 from .settings import ModelSettings
+from .sliding import Verdict
 from .sse import HEARTBEAT, encode
+from .store import Patience
 from .upstream_failures import too_slow
 
 _EVENT_STREAM = (
@@ -43,6 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     streamed: bool
     asked: Asked
     format: ClientFormat
+    caller: Caller
     arrived: float
     validated: float
     headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -52,6 +57,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What a stream needs of the worker it lives in."""
 
+    limiter: Limiter
     connections: Ref
     returns: Returns
     """Where slots are given back."""
@@ -81,6 +87,12 @@ class Stream:
         self.head_sent = False
         self.http_status = 0
         self.retry_after: float | None = None
+        self.patience = Patience()
+        """For the store, which is asked for its sake more than once."""
+        self.verdict: Verdict | None = None
+        """The limiter's; None: nobody asked, or its caller is not limited."""
+        self.limited_at = job.validated
+        """When the limiter had decided."""
         self.admitted_at: float | None = None
         self.called_at: float | None = None
         self.whole_at: float | None = None
@@ -133,6 +145,7 @@ class Stream:
             (b"x-stream-id", self.id.encode()),
             (b"x-cache", b"MISS"),
             (b"x-provider", self.model.provider.encode()),
+            *([] if self.verdict is None else headers_of(self.verdict)),
             *self._retry_after_header(),
             *self.job.headers,
         ]

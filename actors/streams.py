@@ -25,6 +25,7 @@ from sluice.engine import Actor, ActorError, Context, Mailbox, Ref
 from .client import Client
 from .failures import Failure
 from .ids import new_id
+from .limiter import Limiter
 from .metrics import ChunksStreamed
 from .provider import ProviderClient
 from .pump import Pump, PumpStatistics
@@ -148,6 +149,7 @@ class Streams(Actor):
     Args:
         service: what outlives it.
         make_providers: the providers' clients, for an incarnation's context.
+        limiter: the worker's.
         pump: the worker's.
         scan: the worker's, running.
         spawn: starts a task of the worker's.
@@ -164,6 +166,7 @@ class Streams(Actor):
         service: StreamService,
         make_providers: Callable[[Context], Mapping[str, ProviderClient]],
         *,
+        limiter: Limiter,
         pump: Pump,
         scan: Scan,
         spawn: Callable[..., None],
@@ -174,6 +177,7 @@ class Streams(Actor):
     ) -> None:
         self._service = service
         self._make_providers = make_providers
+        self._limiter = limiter
         self._pump = pump
         self._scan = scan
         self._spawn = spawn
@@ -186,6 +190,7 @@ class Streams(Actor):
         """Begin to take streams."""
         self.context.spawn(self._tell_chunks)
         services = Services(
+            limiter=self._limiter,
             connections=self.context.ref("connections"),
             returns=self._returns,
             providers=self._make_providers(self.context),

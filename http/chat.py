@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from sluice.actors.callers import Caller
 from sluice.actors.failures import ClientLeft, Failure
 from sluice.actors.settings import ModelSettings, Routing
 from sluice.actors.stream import Job
@@ -38,9 +39,10 @@ class ChatRoute:
         """Serve one request."""
         arrival = Arrival(self._services, self._cors, ROUTE, scope, receive, send)
         try:
+            caller = arrival.caller
             check_headers(arrival.headers)
             body = await read_body(receive, self._services.settings.body_limit)
-            job = self._job(arrival, body)
+            job = self._job(arrival, caller, body)
         except Failure as failure:
             await arrival.refuse(failure, openai_body(failure))
         except ClientLeft:
@@ -51,7 +53,7 @@ class ChatRoute:
         else:
             await arrival.hand_over(job, openai_body)
 
-    def _job(self, arrival: Arrival, body: bytes) -> Job:
+    def _job(self, arrival: Arrival, caller: Caller, body: bytes) -> Job:
         request, fields = read_chat(body, self._services.settings.json_depth)
         model = find_model(self._services.routing, request.model)
         streamed = request.stream is True
@@ -63,6 +65,7 @@ class ChatRoute:
             streamed=streamed,
             asked=AskedInOpenAI(fields, streamed),
             format=OpenAIClient(usage=options is not None and options.include_usage is True),
+            caller=caller,
             arrived=arrival.at,
             validated=trio.current_time(),
             headers=tuple(arrival.cors),

@@ -89,6 +89,8 @@ class RequestLine(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts: int
     error_type: str | None = None
     error_stage: str | None = None
+    caller_kind: str | None = None
+    caller: str | None = None
     process: str | None = None
 
 
@@ -198,6 +200,7 @@ def request_line(report: RequestReport) -> None:
 def line_of(report: RequestReport, process: str | None = None) -> RequestLine:
     """The line of ``report``; durations become milliseconds."""
     error_type, error_stage = report.error or (None, None)
+    caller = report.caller
     return RequestLine(  # in the struct's order: by name would cost seven times as much
         _clock.now(),
         "info",
@@ -218,6 +221,8 @@ def line_of(report: RequestReport, process: str | None = None) -> RequestLine:
         len(report.attempts),
         error_type,
         error_stage,
+        None if caller is None else caller.kind,
+        None if caller is None else caller.name,
         process,
     )
 

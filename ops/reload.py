@@ -35,6 +35,8 @@ EFFECTS: Final[dict[Path, Effect]] = {
     ("control",): "restart",
     ("store",): "restart",
     ("connections",): "live",
+    ("limits",): "live",
+    ("auth",): "workers",
     ("timeouts",): "workers",
     ("cors",): "workers",
     ("providers",): "workers",
@@ -88,6 +90,8 @@ def pem_files(config: Config) -> list[str]:
     """The files that are read when a worker starts; their content may change, too."""
     server = config.server
     named = [server.tls_cert, server.tls_key, *(each.ca_file for each in config.providers.values())]
+    if config.auth.jwt is not None:
+        named += [config.auth.jwt.key_file, config.auth.jwt.jwks_file]
     return sorted({each for each in named if each is not None})
 
 

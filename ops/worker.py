@@ -30,6 +30,7 @@ from sluice.actors.borrowing import Borrower, Lease, LeasedConnections
 from sluice.actors.catalog import Known
 from sluice.actors.connections import Connections
 from sluice.actors.ledger import Ledger
+from sluice.actors.limiter import Limiter
 from sluice.actors.metrics import Metrics
 from sluice.actors.outbox import Outbox
 from sluice.actors.process import sample_process
@@ -37,7 +38,7 @@ from sluice.actors.provider import Provider, ProviderClient, Shelf
 from sluice.actors.pump import EpollPoller, Pump
 from sluice.actors.reports import RequestReport
 from sluice.actors.returns import Returns
-from sluice.actors.samplers import engine_sampler, provider_sampler
+from sluice.actors.samplers import engine_sampler, limiter_sampler, provider_sampler
 from sluice.actors.scan import Scan, tick_for
 from sluice.actors.settings import Timeouts
 from sluice.actors.shares import ShareGiver
@@ -63,12 +64,14 @@ from sluice.http.asgi import Asgi
 from sluice.http.edge import Edge
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeCounts
+from sluice.http.identity import Identity
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 from sluice.http.spread import Spread
 from sluice.ops.config import Config
 from sluice.ops.control.operator import News, WorkerControl
 from sluice.ops.control.orders import CONTROL
 from sluice.ops.control.sight import Home
+from sluice.ops.cores import usable_cores, workers_for
 from sluice.ops.drainer import Drainer
 from sluice.ops.limits import clients_within
 from sluice.ops.lines import log_event, small_request_line, store_line
@@ -125,6 +128,8 @@ class Worker:
         if place.process:
             self.watchers.add(self.news.put)
         self.store = store_of(config, self.on_store)
+        self.limiter = Limiter(config.limits, self.store, _processes(config, place))
+        self.identity = Identity(config.auth)
         self.system: System
 
     def __repr__(self) -> str:
@@ -167,6 +172,7 @@ class Worker:
             connections=context.ref(self.place.connections),
             providers=self.provider_states,
             store_trouble=None if self.store is None else self.store.trouble,
+            identity=self.identity,
             report=self.report,
             log_small=small_request_line,
             lifecycle=self.lifecycle,
@@ -227,6 +233,7 @@ class Worker:
     async def adopt(self, found: Plan) -> None:
         """Have what a new configuration changes live in force; all else needs a restart."""
         make_live(found, self.slots)
+        self.limiter.limits = found.config.limits
         self.config = found.config
 
     def lifecycle(self) -> Lifecycle:
@@ -304,6 +311,7 @@ def _tree(worker: Worker) -> SupervisorSpec:
         engine_sampler(worker.actors, worker.links),
         provider_sampler(worker.providers),
         store_sampler(worker.store),
+        limiter_sampler(worker.limiter),
     )
     counts = EdgeCounts()
     patience = config.server.drain + GRACE
@@ -362,6 +370,7 @@ def _streams(worker: Worker) -> Streams:
     return Streams(
         worker.streams,
         worker.clients,
+        limiter=worker.limiter,
         pump=worker.pump,
         scan=worker.scan,
         spawn=worker.spawn,
@@ -370,6 +379,13 @@ def _streams(worker: Worker) -> Streams:
         report=worker.report,
         on_fault=worker.on_fault,
     )
+
+
+def _processes(config: Config, place: Place) -> int:
+    """How many of this replica serve clients."""
+    if not place.process:
+        return 1
+    return max(1, workers_for(config.server.workers, usable_cores()))
 
 
 def _model_waits(config: Config) -> Iterator[float]:

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from .addresses import base_url, bind, control_address, origin, store_url
+from .auth import digest, key_set, public_key
 from .mistakes import Refused, shown
 from .pem import certificates, private_key
 from .rules import (
@@ -154,6 +155,28 @@ _MODEL: Final = Table(
     required=("provider",),
 )
 
+_AUTH: Final = Table(
+    {
+        "anonymous": flag(),
+        "forwarded_depth": whole(0, 10, "proxies"),
+        "tokens": Named(
+            Table({"sha256": digest(), "limit": rate("hour")}, required=("sha256",)),
+            _name("token", "ASCII letters, digits and . _ -", "._-"),
+            "token",
+        ),
+        "jwt": Table(
+            {
+                "secret": secret(),
+                "key_file": public_key(),
+                "jwks_file": key_set(),
+                "issuer": text("who signs, as the tokens' iss has it"),
+                "audience": items(text("whom the tokens are meant for, as their aud has it")),
+                "leeway": number(0, 600, "seconds"),
+            }
+        ),
+    }
+)
+
 SCHEMA: Final = Table(
     {
         "server": _SERVER,
@@ -179,7 +202,15 @@ SCHEMA: Final = Table(
         "breaker": Table(
             {"failures": whole(1, 1000), "window": seconds(), "cooldown": seconds()},
         ),
-        "limits": Table({"ip": rate("minute"), "user": rate("hour"), "token": rate("hour")}),
+        "limits": Table(
+            {
+                "ip": rate("minute"),
+                "user": rate("hour"),
+                "token": rate("hour"),
+                "replicas": whole(1, 10_000),
+            }
+        ),
+        "auth": _AUTH,
         "cache": Table(
             {
                 "ttl": seconds(31_536_000),
@@ -210,7 +241,6 @@ SCHEMA: Final = Table(
 WITHOUT_EFFECT: Final = {
     ("retries",): "a failed call is not tried again",
     ("breaker",): "a failing provider goes on being called",
-    ("limits",): "REQUESTS ARE NOT LIMITED, neither by address nor by user nor by token",
     ("cache",): "nothing is cached",
     ("queue",): "past the connection limit requests get a 429",
     ("models", "*", "fallback"): "no other model steps in",

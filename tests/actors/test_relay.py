@@ -12,10 +12,12 @@ from typing import Any, cast
 import pytest
 import trio
 import trio.testing
-from tests.actors.fakes import FakeClient, FakePoller, FakeUpstream
+from tests.actors.fakes import UNLIMITED, FakeClient, FakePoller, FakeUpstream
 
+from sluice.actors.callers import Caller
 from sluice.actors.connections import Acquire, Granted, Refused
 from sluice.actors.failures import UpstreamFault
+from sluice.actors.limiter import Limiter
 from sluice.actors.openai import OpenAIProvider
 from sluice.actors.pump import Pump
 from sluice.actors.relay import live
@@ -126,6 +128,7 @@ class World:
         self.client = FakeClient(direct=direct)
         self.reports: list[RequestReport] = []
         self.services = Services(
+            limiter=Limiter(UNLIMITED, None),
             connections=cast("Any", self.connections),
             returns=self.returns,
             providers=cast("Any", {"openai": self.provider}),
@@ -142,6 +145,7 @@ class World:
             streamed=streamed,
             asked=AskedInOpenAI({}, streamed),
             format=OpenAIClient(usage=False),
+            caller=Caller("ip", "127.0.0.1"),
             arrived=trio.current_time(),
             validated=trio.current_time(),
         )
@@ -374,6 +378,7 @@ async def test_a_client_that_leaves_frees_everything_at_once_and_is_no_failure(
 ) -> None:
     async with world(direct=direct) as at, trio.open_nursery() as nursery:
         if when == "before the slot":
+            at.unseen = True  # it has left before it is asked for
             at.client.leave()
         if when == "before the head":
             at.provider.silence = 1000

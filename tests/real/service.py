@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import trio
+from tests.actors.fakes import UNLIMITED
 
 from sluice.actors.settings import ModelSettings, ProviderSettings, Secret, Timeouts
 from sluice.http.server import bind
@@ -54,6 +55,7 @@ async def open_service(
         model = ModelSettings("sim-*", "simulator", timeouts=timeouts or Timeouts())
         config = Config(
             server=ServerSettings(bind="127.0.0.1:0", drain=1.0, http1=http1),
+            limits=UNLIMITED,
             providers={"simulator": provider},
             models={"sim-*": model, "sim-ok": msgspec.structs.replace(model, name="sim-ok")},
             cors=CorsSettings(origins),

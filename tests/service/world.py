@@ -21,6 +21,7 @@ import msgspec
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
+from tests.actors.fakes import UNLIMITED
 from tests.http.edge_world import Answer, RawClient
 from tests.service.operators_world import Samples, total, until
 from tests.service.raw_provider import RawProvider, open_raw_provider
@@ -337,6 +338,7 @@ async def open_world(
             config = Config(
                 server=_server(drain, edge or EdgeLimits(), client_tls),
                 connections=ConnectionSettings(limit=limit),
+                limits=UNLIMITED,
                 timeouts=Timeouts(**timeouts),
                 providers=_providers(urls, provider_tls),
                 models=_models(Timeouts(**timeouts)),
