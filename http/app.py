@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from sluice.actors.failures import Failure
+
 from .asgi import JSON, Headers, Receive, Scope, Send, answer, with_headers, without_body
 from .chat import ROUTE as CHAT
 from .chat import ChatRoute
 from .cors import Cors
 from .errors import openai_body, sluice_body
+from .identity import CHALLENGE
 from .json_body import invalid
 from .plain_report import request_id
 from .quart_app import build_quart
-from .routes import canonical
+from .routes import canonical, is_listing
 from .services import AppServices
 from .small_answers import reported
 from .stream_route import ROUTE as STREAM
@@ -33,6 +36,7 @@ class Application:
         self._stream = StreamRoute(services, self._cors)
         self._quart = build_quart(services)
         self._log = services.log_small
+        self._identity = services.identity
         self._urls = self._quart.url_map.bind("")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,8 +73,19 @@ class Application:
             await self._options(scope, send, allowed)
         elif path in _STREAMING:
             await self._refuse_method(scope, send, allowed, common)
+        elif is_listing(path) and (refused := self._stranger(scope)) is not None:
+            headers = [JSON, CHALLENGE, *common]
+            await answer(send, refused.status, headers, openai_body(refused))
         else:
             await self._quart(scope, receive, with_headers(send, common))  # type: ignore[arg-type]
+
+    def _stranger(self, scope: Scope) -> Failure | None:
+        """Why nobody is told what models there are who may not ask them."""
+        try:
+            self._identity.caller_of(scope)
+        except Failure as refused:
+            return refused
+        return None
 
     def _allowed(self, path: str) -> list[str]:
         """The methods of ``path``; empty if there is no such route."""

@@ -44,6 +44,8 @@ COMMANDS: Final = {
     "top": Command("sluice.ops.commands.top", "watch a running service, live"),
     "events": Command("sluice.ops.commands.live", "print what happens in a running service"),
     "log-level": Command("sluice.ops.commands.live", "tell or change the log's level, live"),
+    "limit": Command("sluice.ops.commands.limit", "tell or change what callers may ask, live"),
+    "token": Command("sluice.ops.commands.token", "make an API token, and its line to configure"),
     "drain": Command("sluice.ops.commands.live", "end a running service in order"),
     "bench": Command(
         "sluice.ops.bench.command", "measure the service, with nginx as the yardstick"

@@ -40,7 +40,7 @@ from sluice.actors.reports import RequestReport
 from sluice.actors.returns import Returns
 from sluice.actors.samplers import engine_sampler, limiter_sampler, provider_sampler
 from sluice.actors.scan import Scan, tick_for
-from sluice.actors.settings import Timeouts
+from sluice.actors.settings import LimitSettings, Timeouts
 from sluice.actors.shares import ShareGiver
 from sluice.actors.slots import Slots
 from sluice.actors.store import Change
@@ -68,6 +68,7 @@ from sluice.http.identity import Identity
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 from sluice.http.spread import Spread
 from sluice.ops.config import Config
+from sluice.ops.control.limits import adopted
 from sluice.ops.control.operator import News, WorkerControl
 from sluice.ops.control.orders import CONTROL
 from sluice.ops.control.sight import Home
@@ -134,6 +135,15 @@ class Worker:
 
     def __repr__(self) -> str:
         return f"<Worker {self.state} at {', '.join(self.addresses)}>"
+
+    @property
+    def limits(self) -> LimitSettings:
+        """Of callers, in force."""
+        return self.limiter.limits
+
+    @limits.setter
+    def limits(self, limits: LimitSettings) -> None:
+        self.limiter.limits = limits
 
     def on_fault(self, fault: BaseException) -> None:
         """A mistake of ours that was caught: it is logged with its traceback."""
@@ -233,7 +243,7 @@ class Worker:
     async def adopt(self, found: Plan) -> None:
         """Have what a new configuration changes live in force; all else needs a restart."""
         make_live(found, self.slots)
-        self.limiter.limits = found.config.limits
+        self.limits = adopted(self.limits, found.config.limits, found.live)
         self.config = found.config
 
     def lifecycle(self) -> Lifecycle:

@@ -155,13 +155,15 @@ _MODEL: Final = Table(
     required=("provider",),
 )
 
+TOKEN_NAME: Final = _name("token", "ASCII letters, digits and . _ -", "._-")
+
 _AUTH: Final = Table(
     {
         "anonymous": flag(),
         "forwarded_depth": whole(0, 10, "proxies"),
         "tokens": Named(
             Table({"sha256": digest(), "limit": rate("hour")}, required=("sha256",)),
-            _name("token", "ASCII letters, digits and . _ -", "._-"),
+            TOKEN_NAME,
             "token",
         ),
         "jwt": Table(

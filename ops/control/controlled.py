@@ -6,7 +6,17 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .figures import Glance
-from .protocol import Draining, Happened, LevelSet, LogLevel, Node, Outcome, ServiceStatus
+from .protocol import (
+    Draining,
+    Happened,
+    LevelSet,
+    LimitKind,
+    LimitsSet,
+    LogLevel,
+    Node,
+    Outcome,
+    ServiceStatus,
+)
 
 OnHappened = Callable[[Happened], None]
 """Called at once for each event; it neither blocks nor raises."""
@@ -44,6 +54,9 @@ class Controlled(Protocol):
 
     async def log_level(self, level: LogLevel | None) -> LevelSet:
         """Log from ``level`` on; None: change nothing."""
+
+    async def limit(self, kind: LimitKind | None, rate: str | None) -> LimitsSet:
+        """Limit the callers of ``kind`` to ``rate``; None: change nothing."""
 
     async def glance(self) -> Glance:
         """Its counters and gauges, now."""

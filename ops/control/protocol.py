@@ -28,6 +28,7 @@ REPLY_LIMIT: Final = 16 * 1024 * 1024
 """Bytes of an answer: a tree of thousands of actors with their statistics fits."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+LimitKind = Literal["ip", "user", "token"]
 Code = Literal["invalid", "unknown_path", "not_possible", "failed", "busy", "unavailable"]
 """``invalid``: no command; ``unavailable``: it is starting; ``failed``: it was tried in vain."""
 
@@ -69,6 +70,8 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int
     log_level: LogLevel
     processes: tuple[ProcessStatus, ...]
+    limits: dict[LimitKind, str] = {}
+    """What callers may ask, such as ``100/minute`` or ``off``."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +128,15 @@ class LevelSet(msgspec.Struct, frozen=True):
 
     level: LogLevel
     before: LogLevel
+    missed: tuple[str, ...] = ()
+    """Processes that did not answer; they are told as soon as they do."""
+
+
+class LimitsSet(msgspec.Struct, frozen=True):
+    """What callers may ask, now and before."""
+
+    limits: dict[LimitKind, str]
+    before: dict[LimitKind, str]
     missed: tuple[str, ...] = ()
     """Processes that did not answer; they are told as soon as they do."""
 
@@ -227,6 +239,17 @@ class SetLevel(_Command, frozen=True, tag="log-level"):
     answer: ClassVar[Any] = LevelSet
 
 
+class SetLimit(_Command, frozen=True, tag="limit"):
+    """Limit the callers of ``kind`` to ``rate``, as the configuration would say it.
+
+    ``configured``: to what it does say. Without ``kind`` or ``rate`` only tell.
+    """
+
+    kind: LimitKind | None = None
+    rate: str | None = None
+    answer: ClassVar[Any] = LimitsSet
+
+
 class Look(_Command, frozen=True, tag="figures"):
     """What moved since this client's last look."""
 
@@ -238,7 +261,7 @@ class Events(_Command, frozen=True):
 
 
 Command: TypeAlias = (
-    Status | Tree | Restart | Pause | Resume | Stop | Drain | SetLevel | Look | Events
+    Status | Tree | Restart | Pause | Resume | Stop | Drain | SetLevel | SetLimit | Look | Events
 )
 
 

@@ -31,6 +31,7 @@ from .protocol import (
     Restart,
     Resume,
     SetLevel,
+    SetLimit,
     Status,
     Stop,
     Tree,
@@ -212,7 +213,9 @@ async def act(controlled: Controlled, command: Restart | Pause | Resume | Stop) 
             assert_never(command)
 
 
-async def answer(controlled: Controlled, command: Status | Tree | Drain | SetLevel) -> object:
+async def answer(
+    controlled: Controlled, command: Status | Tree | Drain | SetLevel | SetLimit
+) -> object:
     """The result of a command that is about the whole."""
     match command:
         case Status():
@@ -223,5 +226,7 @@ async def answer(controlled: Controlled, command: Status | Tree | Drain | SetLev
             return controlled.drain()
         case SetLevel(level=level):
             return await controlled.log_level(level)
+        case SetLimit(kind=kind, rate=rate):
+            return await controlled.limit(kind, rate)
         case _:
             assert_never(command)

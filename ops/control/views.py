@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from .protocol import Happened, Node, Outcome, ProcessStatus, ServiceStatus
+from .protocol import Happened, LimitKind, Node, Outcome, ProcessStatus, ServiceStatus
 
 
 def status_lines(status: ServiceStatus) -> list[str]:
@@ -15,9 +15,15 @@ def status_lines(status: ServiceStatus) -> list[str]:
         f"  streams      {status.streams} live",
         f"  connections  {status.connections} of {status.connection_limit}",
         f"  actors       {status.actors}, {status.crashes} crashes, {status.restarts} restarts",
+        f"  limits       {limits_line(status.limits)}",
         f"  log level    {status.log_level}",
     ]
     return lines + [f"  process      {_process(each)}" for each in status.processes]
+
+
+def limits_line(limits: Mapping[LimitKind, str]) -> str:
+    """What callers may ask."""
+    return ", ".join(f"{kind} {rate}" for kind, rate in limits.items())
 
 
 def _process(process: ProcessStatus) -> str:

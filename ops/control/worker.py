@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import trio
 
 from sluice.actors.metrics import Figures
+from sluice.actors.settings import LimitSettings
 from sluice.actors.tally import Tally
 from sluice.engine import ActorError, ActorStatistics, System
 from sluice.engine import Done as EngineDone
@@ -21,11 +22,14 @@ from sluice.ops.worker import VERSION
 
 from .controlled import OnHappened
 from .figures import Glance, glance_at
+from .limits import changed, told
 from .nearest import nothing_at
 from .paths import target_of
 from .protocol import (
     Draining,
     LevelSet,
+    LimitKind,
+    LimitsSet,
     LogLevel,
     Node,
     Outcome,
@@ -56,6 +60,8 @@ class Service(Protocol):
 
     config: Config
     addresses: list[str]
+    limits: LimitSettings
+    """In force."""
     tally: Tally
     """The numbers of the whole replica."""
     system: System
@@ -113,6 +119,7 @@ class ControlledWorker:
             restarts=system.restarts,
             log_level=logs.set_level(None)[0],
             processes=(process,),
+            limits=told(worker.limits),
         )
 
     async def tree(self) -> Node:
@@ -143,6 +150,14 @@ class ControlledWorker:
     async def log_level(self, level: LogLevel | None) -> LevelSet:
         """Log from ``level`` on; None: change nothing."""
         return LevelSet(*logs.set_level(level))
+
+    async def limit(self, kind: LimitKind | None, rate: str | None) -> LimitsSet:
+        """Limit the callers of ``kind`` to ``rate``."""
+        worker = self._worker
+        before = worker.limits
+        if kind is not None and rate is not None:
+            worker.limits = changed(before, worker.config.limits, kind, rate)
+        return LimitsSet(told(worker.limits), told(before))
 
     async def glance(self) -> Glance:
         """Its counters and gauges, now; as they were, if the metrics actor does not answer."""

@@ -116,7 +116,9 @@ def test_callers_whose_requests_no_longer_count_are_forgotten() -> None:
 
 @given(
     calls=st.lists(
-        st.tuples(st.integers(0, 3), st.sampled_from("abcd"), st.sampled_from(["second", "minute"])),
+        st.tuples(
+            st.integers(0, 3), st.sampled_from("abcd"), st.sampled_from(["second", "minute"])
+        ),
         max_size=80,
     )
 )

@@ -26,6 +26,8 @@ from sluice.ops.control.protocol import (
     Events,
     Happened,
     LevelSet,
+    LimitKind,
+    LimitsSet,
     LogLevel,
     Node,
     Outcome,
@@ -73,6 +75,9 @@ class Fake:
 
     async def log_level(self, level: LogLevel | None) -> LevelSet:
         return LevelSet(level or "info", "info")
+
+    async def limit(self, kind: LimitKind | None, rate: str | None) -> LimitsSet:
+        return LimitsSet({}, {})
 
     async def glance(self) -> Glance:
         return Glance(at=trio.current_time())
