@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from sluice.actors.settings import Rate
 from sluice.ops.config import Config
 from sluice.ops.config.mistakes import dotted
 
@@ -100,11 +101,16 @@ def _changes(old: object, new: object, path: Path) -> Iterator[Path]:
         return
     if isinstance(old, dict) and isinstance(new, dict):
         yield from ((*path, name) for name in {**old, **new} if old.get(name) != new.get(name))
-    elif isinstance(old, msgspec.Struct) and isinstance(new, msgspec.Struct):
+    elif isinstance(old, msgspec.Struct) and isinstance(new, msgspec.Struct) and not _is_one(old):
         for name in old.__struct_fields__:
             yield from _changes(getattr(old, name), getattr(new, name), (*path, name))
     else:
         yield path
+
+
+def _is_one(struct: msgspec.Struct) -> bool:
+    """Whether it is the value of one key, such as ``100/minute``, and no table."""
+    return isinstance(struct, Rate)
 
 
 def _effect(path: Path, *, several: bool) -> Effect:

@@ -30,6 +30,7 @@ from tests.service.telling import events_of, outcome_of
 from sluice.actors.connections import Count, SlotsInUse
 from sluice.actors.settings import (
     ConnectionSettings,
+    LimitSettings,
     ModelSettings,
     ProviderSettings,
     Secret,
@@ -37,6 +38,7 @@ from sluice.actors.settings import (
 )
 from sluice.actors.stream import Stream
 from sluice.engine import ActorStatistics
+from sluice.http.auth_settings import AuthSettings
 from sluice.http.edge_state import EdgeStatistics
 from sluice.http.server import bind
 from sluice.ops.config import Config, EdgeLimits, ServerSettings
@@ -61,6 +63,8 @@ _COUNTED: dict[str, list[str]] = {
     # No request to stream: counted nowhere.
     **{code: [] for code in ("not_implemented", "http_version", "unknown_route")},
     "method_not_allowed": [],
+    # Counted by its limit alone.
+    "rate_limit_exceeded": [],
 }
 """What answers count as, by their outcome, whatever provider they came from."""
 _KINDS = {
@@ -311,6 +315,8 @@ async def open_world(
     options: Options | None = None,
     provider_tls: Certificate | None = None,
     client_tls: Certificate | None = None,
+    limits: LimitSettings = UNLIMITED,
+    auth: AuthSettings | None = None,
     **timeouts: float,
 ) -> AsyncIterator[World]:
     """Sluice in this process; see the module's first lines.
@@ -338,7 +344,8 @@ async def open_world(
             config = Config(
                 server=_server(drain, edge or EdgeLimits(), client_tls),
                 connections=ConnectionSettings(limit=limit),
-                limits=UNLIMITED,
+                limits=limits,
+                auth=auth or AuthSettings(),
                 timeouts=Timeouts(**timeouts),
                 providers=_providers(urls, provider_tls),
                 models=_models(Timeouts(**timeouts)),
