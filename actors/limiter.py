@@ -77,6 +77,10 @@ class Limiter:
             self._refused += 1
         return verdict
 
+    def patience(self) -> Patience:
+        """What one request may lose to the store, here and for whatever else it asks of it."""
+        return Patience() if self._store is None else self._store.patience()
+
     def rate_of(self, caller: Caller) -> Rate | None:
         """What ``caller`` may ask."""
         if caller.limit is not msgspec.UNSET:

@@ -24,7 +24,6 @@ from .scan import Scan
 from .settings import ModelSettings
 from .sliding import Verdict
 from .sse import HEARTBEAT, encode
-from .store import Patience
 from .upstream_failures import too_slow
 
 _EVENT_STREAM = (
@@ -87,8 +86,8 @@ class Stream:
         self.head_sent = False
         self.http_status = 0
         self.retry_after: float | None = None
-        self.patience = Patience()
-        """For the store, which is asked for its sake more than once."""
+        self.patience = services.limiter.patience()
+        """For the store, of all that is asked there for its sake."""
         self.verdict: Verdict | None = None
         """The limiter's; None: nobody asked, or its caller is not limited."""
         self.limited_at = job.validated

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
+from tests.conftest import DATA_DIR
 from tests.http.edge_world import Answer, RawClient
 from tests.real.store_servers import Server, open_server, valkey
 from tests.real.test_control_commands import Operated
@@ -44,10 +45,10 @@ CONFIG = """
 bind = "127.0.0.1:0"
 workers = 2
 drain = 1
-data_dir = "{folder}"
 
 [store]
 url = "{store}"
+timeout = 1
 
 [limits]
 ip = "off"
@@ -80,17 +81,19 @@ async def started(
 ) -> Operated:
     folder.mkdir()  # noqa: ASYNC240 -- one call, in a test
     config, log = folder / "sluice.toml", folder / "log"
-    text = CONFIG.format(folder=folder, store=store.url, limit=LIMIT, base_url=simulator.base_url)
+    text = CONFIG.format(store=store.url, limit=LIMIT, base_url=simulator.base_url)
     config.write_text(text + TOKENS)
     with log.open("wb") as stderr:
         process = await trio.lowlevel.open_process(
             [COMMAND, "serve", "--config", str(config)],
             stdin=subprocess.DEVNULL,
             stderr=stderr,
-            env={**os.environ, "PROVIDER_KEY": KEY},
+            env={**os.environ, "PROVIDER_KEY": KEY, DATA_DIR: str(folder)},
         )
     running.push_async_callback(killed, process)
-    return Operated(Service(process, log), config)
+    operated = Operated(Service(process, log), config)
+    operated.environment[DATA_DIR] = str(folder)
+    return operated
 
 
 @pytest.fixture
