@@ -47,7 +47,7 @@ if count > 0 then
     end
 end
 if count < limit then
-    redis.call('RPUSH', key, string.format('%.0f', now))
+    redis.call('RPUSH', key, now)
     redis.call('PEXPIRE', key, math.ceil(window / 1000))
     if count == 0 then oldest = now end
     return {1, limit - count - 1, oldest + window - now}

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import subprocess
@@ -262,3 +263,21 @@ def test_serve_never_logs_a_key(
     told = capfd.readouterr().err
     assert "401 for ***" in told
     assert "hunter2" not in told
+
+
+def test_a_token_is_shown_once_with_the_lines_that_let_it_in(capsys: Captured) -> None:
+    assert cli.main(["token", "night.job"]) == cli.OK
+    token, _, *lines = capsys.readouterr().out.splitlines()
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    assert lines == ['[auth.tokens."night.job"]', f'sha256 = "{digest}"']
+    Path("sluice.toml").write_text("\n".join([*lines, "[auth]", "anonymous = false"]))
+    assert cli.main(["check"]) == cli.OK
+    assert "  callers: the tokens night.job, nobody else" in capsys.readouterr().out.splitlines()
+    assert cli.main(["token", "night.job", "--json"]) == cli.OK
+    assert json.loads(capsys.readouterr().out)["token"] != token
+
+
+def test_a_token_that_could_not_be_configured_is_not_made(capsys: Captured) -> None:
+    assert cli.main(["token", "a b"]) == cli.FAILURE
+    told = capsys.readouterr()
+    assert (told.out, told.err.startswith('sluice: "a b" is no name for a token')) == ("", True)
