@@ -2,7 +2,8 @@
 
 One key a caller holds the times at which his requests were accepted, in microseconds of the
 server's own clock, the oldest first: a list, in which each takes about ten bytes. It expires with
-the last of them. Each call costs a few commands however long the list is.
+the last of them. Each call costs a few commands however long the list is: what has left is mostly
+one or two, and so is looked for in steps that double.
 
 A server's clock may be set back: then time stands still until it has caught up; what seems to be
 more than a window ahead is forgotten.
@@ -31,7 +32,11 @@ if count > 0 then
         if newest > now then now = newest end
         oldest = tonumber(redis.call('LINDEX', key, 0))
         if oldest <= now - window then
-            local left, counts = 0, count - 1
+            local left, counts = 0, math.min(1, count - 1)
+            while counts < count - 1
+                and tonumber(redis.call('LINDEX', key, counts)) <= now - window do
+                left, counts = counts, math.min(counts * 2, count - 1)
+            end
             while counts - left > 1 do
                 local middle = math.floor((left + counts) / 2)
                 if tonumber(redis.call('LINDEX', key, middle)) <= now - window then
