@@ -22,7 +22,7 @@ def updates(report: RequestReport) -> list[Update]:
     """Everything ``report`` moves.
 
     * A request that was turned away (no outcome) is no request of ``sse_requests_total``, and
-      has no duration: it counts by its error alone (``decision 5``, ``decision 17``).
+      has no duration: it counts by its error alone, or by its limit (``decision 5``, ``17``).
     * Calls of providers count whatever became of the request (``decision 17``).
     * The time to the first chunk is a stream's; a whole answer has none (``decision 3``).
     """
@@ -32,6 +32,8 @@ def updates(report: RequestReport) -> list[Update]:
         moved += _stream(report)
     if report.error is not None:
         moved.append(("sse_errors_total", report.error, 1))
+    if report.limited_by is not None:
+        moved.append(("sse_rate_limit_exceeded_total", (report.limited_by,), 1))
     if report.end in _LEAVING:
         when = "before_first_chunk" if report.first_chunk is None else "streaming"
         moved.append(("sse_client_disconnects_total", (_LEAVING[report.end], when), 1))

@@ -151,6 +151,7 @@ SUBSTAGE = Label(
     "One operation within the stage.",
     (
         "validation",
+        "limit",
         "slot",
         "L1_lookup",
         "L2_lookup",
@@ -241,6 +242,7 @@ CATALOG: dict[str, Metric] = _names(
             buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
             pairs=(
                 ("validation", "validation"),
+                ("admission", "limit"),
                 ("admission", "slot"),
                 ("cache_lookup", "L1_lookup"),
                 ("cache_lookup", "L2_lookup"),
@@ -454,6 +456,15 @@ EXTENDED: dict[str, Metric] = _names(
             stage="streaming",
             origin="extended",
             labels=(PROVIDER,),
+        ),
+        Metric(
+            name="sse_rate_limit_local_total",
+            kind="counter",
+            help="Requests limited by a process's own share, because the store did not count them",
+            unit="requests",
+            domain="Rate Limiting",
+            stage="admission",
+            origin="extended",
         ),
         Metric(
             name="sse_client_disconnects_total",

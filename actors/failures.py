@@ -16,6 +16,8 @@ ErrorType = Literal[
     "cache_error",
     "serialization_error",
 ]
+FailureType = ErrorType | Literal["rate_limit_exceeded"]
+"""The last one is no error of ours, and none of the seed's (``decision 5``)."""
 Stage = Literal["validation", "admission", "cache_lookup", "provider_call", "streaming"]
 
 
@@ -47,7 +49,7 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
 
     def __init__(
         self,
-        error_type: ErrorType,
+        error_type: FailureType,
         stage: Stage,
         message: str,
         *,
@@ -58,7 +60,7 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
         told: Told | None = None,
     ) -> None:
         super().__init__(message)
-        self.error_type: ErrorType = error_type
+        self.error_type: FailureType = error_type
         self.stage: Stage = stage
         self.message = message
         self.status = status
@@ -85,6 +87,33 @@ class Failure(Exception):  # noqa: N818 -- the field's word; every subclass of m
 
     def __repr__(self) -> str:
         return f"Failure({self.error_type}, {self.stage}, {self.code}: {self.message})"
+
+
+class Limited(Failure):
+    """A request turned away by a rate limit: a 429, which is counted by ``limited_by`` alone.
+
+    ``limited_by``: what the caller is known by: ``ip``, ``user`` or ``token``.
+    """
+
+    def __init__(
+        self, limited_by: Literal["ip", "user", "token"], message: str, *, retry_after: float
+    ) -> None:
+        super().__init__(
+            "rate_limit_exceeded",
+            "admission",
+            message,
+            status=429,
+            code="rate_limit_exceeded",
+            retry_after=retry_after,
+        )
+        self.limited_by = limited_by
+
+
+def counted_as(failure: Failure) -> tuple[ErrorType, Stage] | None:
+    """What ``sse_errors_total`` counts of it; None: nothing."""
+    if failure.error_type == "rate_limit_exceeded":
+        return None
+    return (failure.error_type, failure.stage)
 
 
 class Interrupted(Exception):  # noqa: N818 -- an event, like those below

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .failures import ClientLeft, ClientStalled, ErrorType, Failure, Stage
+from .failures import ClientLeft, ClientStalled, ErrorType, Failure, Limited, Stage, counted_as
 from .reports import Outcome, RequestReport
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Ending = Failure | ClientLeft | ClientStalled | None
 """How a stream ended; None: well."""
 
-_TURNED_AWAY = frozenset({"connection_pool_exhausted", "validation_error"})
+_TURNED_AWAY = frozenset({"connection_pool_exhausted", "rate_limit_exceeded", "validation_error"})
 
 
 def outcome_of(ending: Ending) -> Outcome:
@@ -28,7 +28,7 @@ def outcome_of(ending: Ending) -> Outcome:
 def error_of(ending: Ending) -> tuple[ErrorType, Stage] | None:
     """What ``sse_errors_total`` counts."""
     if isinstance(ending, Failure):
-        return (ending.error_type, ending.stage)
+        return counted_as(ending)
     return ("timeout_error", "streaming") if isinstance(ending, ClientStalled) else None
 
 
@@ -71,6 +71,8 @@ def report_of(stream: Stream, ending: Ending, now: float) -> RequestReport:
         again=tuple(stream.again),
         rescues=tuple(stream.rescues),
         error=error_of(ending),
+        caller=job.caller,
+        limited_by=ending.limited_by if isinstance(ending, Limited) else None,
         end=_end_word(ending),
     )
 
@@ -92,7 +94,8 @@ def _substages(stream: Stream) -> tuple[tuple[str, str, float], ...]:
     job = stream.job
     parts = [("validation", "validation", job.validated - job.arrived)]
     if stream.admitted_at is not None:
-        parts.append(("admission", "slot", stream.admitted_at - job.validated))
+        parts.append(("admission", "limit", stream.limited_at - job.validated))
+        parts.append(("admission", "slot", stream.admitted_at - stream.limited_at))
     if stream.latency is not None:
         parts.append(("provider_call", "first_content", stream.latency))
     return tuple(parts)

@@ -2,7 +2,8 @@
 
 `live` is the life of one stream, and reads like the list that it follows:
 
-1. validate: done by the edge, before a `Job` exists; a slot is taken here
+1. validate: done by the edge, before a `Job` exists; here the request is taken from the
+   limit of its caller, and then a slot
 2. cache lookup: comes between the slot and the call
 3. coalesce: likewise
 4. permit: the breaker's, before each call, in `_attempt`
@@ -29,6 +30,7 @@ from .connections import Acquire, Refused
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted, UpstreamFault
 from .flow import Flow
 from .formats import ClientFormat, ProviderFormat
+from .limiter import refusal
 from .outcome import Ending, outcome_of, report_of
 from .provider import Call, ProviderClient
 from .reports import Attempt, Outcome
@@ -64,6 +66,7 @@ async def live(stream: Stream) -> None:
     ending: Ending = None
     stream.client.watch(functools.partial(stream.interrupt, ClientLeft()))
     try:
+        await _limited(stream)
         await _admitted(stream)
     except _ENDINGS as reason:
         ending = stream.interruption or reason
@@ -81,6 +84,19 @@ async def live(stream: Stream) -> None:
             with trio.move_on_after(LAST_WORDS, shield=True):
                 await _tell(stream, ending)
         _report(stream, ending)
+
+
+# -- the limit ---------------------------------------------------------------------------------
+
+
+async def _limited(stream: Stream) -> None:
+    """Take the request from what its caller may ask. Raises `Limited` if that is used up."""
+    verdict = await stream.services.limiter.take(stream.job.caller, stream.patience)
+    stream.limited_at = trio.current_time()
+    stream.verdict = verdict
+    if verdict is not None and not verdict.accepted:
+        raise refusal(stream.job.caller, verdict)
+    stream.check()
 
 
 # -- the slot ----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from .callers import Caller, CallerKind
 from .failures import ErrorType, Stage
 
 Outcome = Literal["success", "failure", "timeout"]
@@ -81,5 +82,9 @@ class RequestReport(msgspec.Struct, frozen=True, kw_only=True):
     rescues: tuple[Rescue, ...] = ()
     """What became of answers that broke off, in their order."""
     error: tuple[ErrorType, Stage] | None = None
+    caller: Caller | None = None
+    """Who asked; None: it did not come so far that this was known."""
+    limited_by: CallerKind | None = None
+    """The limit that turned it away, if one did."""
     end: str = "complete"
     """For the log: ``complete``, ``client_left``, ``client_stalled``, or a failure's code."""

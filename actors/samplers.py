@@ -16,6 +16,7 @@ from sluice.engine import ASK_BOUNDS, ActorStatistics, LatencyStatistics, LinkSt
 from .breaker import STATES, State
 from .circuits import Circuits, provider_of, worst
 from .connections import SlotsInUse
+from .limiter import Limiter
 from .permits import Permits
 from .provider import ProviderClient, ProviderStatistics
 from .tally import Tally
@@ -151,6 +152,15 @@ def provider_sampler(clients: Mapping[str, ProviderClient]) -> Sampler:
             tally.apply([("sse_provider_connections", (provider, "active"), in_use)])
             opened = "sse_provider_connections_opened_total"
             tally.raise_to(opened, (provider,), statistics.dials)
+
+    return sample
+
+
+def limiter_sampler(limiter: Limiter) -> Sampler:
+    """Reads how many requests were limited without the store."""
+
+    def sample(tally: Tally) -> None:
+        tally.raise_to("sse_rate_limit_local_total", (), limiter.statistics().locally)
 
     return sample
 

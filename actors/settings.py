@@ -5,9 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
+
+Period = Literal["second", "minute", "hour", "day"]
+
+_SECONDS: Final[dict[str, int]] = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+
+MOST_IN_A_WINDOW: Final = 100_000
+"""Requests that a `Rate` may allow: each is a number in the store while it counts, a megabyte in
+all for a caller who uses all of it."""
 
 MAX_TOKENS: Final = 4096
 """What `ModelSettings.max_tokens` is by default: the least that a current model can write."""
@@ -139,6 +147,31 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
 
     limit: int = 100
     soft_ratio: float = 0.8
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """So many requests in any window of that length."""
+
+    count: int
+    per: Period
+
+    @property
+    def seconds(self) -> int:
+        """The window's length."""
+        return _SECONDS[self.per]
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.per}"
+
+
+class LimitSettings(msgspec.Struct, frozen=True):
+    """What a caller may ask, by what he is known by (``seed 5``); None: he is not limited."""
+
+    ip: Rate | None = Rate(100, "minute")
+    user: Rate | None = Rate(1000, "hour")
+    token: Rate | None = Rate(10_000, "hour")
+    replicas: int = 1
+    """That share the limits. Asked only while the store is away: then each counts its part."""
 
 
 class Routing(msgspec.Struct, frozen=True):

@@ -13,12 +13,14 @@ import trio
 from sluice.engine import Ref
 
 from .attempts import GiveUp, History, Retry, Step, chain_of, left, next_step
+from .callers import Caller
 from .client import Client
 from .company import Company
 from .delivered import Delivered
 from .failures import ClientLeft, ClientStalled, Failure, Interrupted
 from .flow import Flow
 from .formats import Asked, ClientFormat, ProviderFormat
+from .limiter import Limiter, headers_of
 from .permits import Permit, Permits
 from .provider import ProviderClient
 from .pump import Pump
@@ -28,6 +30,7 @@ from .rescue import Way
 from .returns import Returns
 from .scan import Scan
 from .settings import ModelSettings, RescueSettings, RetrySettings, Routing
+from .sliding import Verdict
 from .source import Upstream
 from .splice import Splice
 from .spliced import SplicedClient
@@ -57,6 +60,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     streamed: bool
     asked: Asked
     format: ClientFormat
+    caller: Caller
     arrived: float
     validated: float
     headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -66,6 +70,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What a stream needs of the worker it lives in."""
 
+    limiter: Limiter
     connections: Ref
     returns: Returns
     """Where slots are given back."""
@@ -103,6 +108,12 @@ class Stream:
         self.head_sent = False
         self.http_status = 0
         self.retry_after: float | None = None
+        self.patience = services.limiter.patience()
+        """For the store, of all that is asked there for its sake."""
+        self.verdict: Verdict | None = None
+        """The limiter's; None: nobody asked, or its caller is not limited."""
+        self.limited_at = job.validated
+        """When the limiter had decided."""
         self.admitted_at: float | None = None
         self.first_called_at: float | None = None
         self.called_at: float | None = None
@@ -173,6 +184,7 @@ class Stream:
             (b"x-cache", b"MISS"),
             (b"x-provider", self.model.provider.encode()),
             (b"x-model", self.model.name.encode()),
+            *([] if self.verdict is None else headers_of(self.verdict)),
             *self._retry_after_header(),
             *self.job.headers,
         ]

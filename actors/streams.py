@@ -26,6 +26,7 @@ from .circuits import Bulletin
 from .client import Client
 from .failures import Failure
 from .ids import new_id
+from .limiter import Limiter
 from .metrics import ChunksStreamed
 from .permits import Permits
 from .provider import ProviderClient
@@ -161,6 +162,7 @@ class Streams(Actor):
     Args:
         service: what outlives it.
         make_providers: the providers' clients, for an incarnation's context.
+        limiter: the worker's.
         pump: the worker's.
         scan: the worker's, running.
         spawn: starts a task of the worker's.
@@ -181,6 +183,7 @@ class Streams(Actor):
         service: StreamService,
         make_providers: Callable[[Context], Mapping[str, ProviderClient]],
         *,
+        limiter: Limiter,
         pump: Pump,
         scan: Scan,
         spawn: Callable[..., None],
@@ -195,6 +198,7 @@ class Streams(Actor):
     ) -> None:
         self._service = service
         self._make_providers = make_providers
+        self._limiter = limiter
         self._pump = pump
         self._scan = scan
         self._spawn = spawn
@@ -214,6 +218,7 @@ class Streams(Actor):
         self.context.spawn(self._permits.tell_for_ever)
         self.context.spawn(self._permits.look_for_ever)
         services = Services(
+            limiter=self._limiter,
             connections=self.context.ref("connections"),
             returns=self._returns,
             providers=self._make_providers(self.context),

@@ -7,14 +7,18 @@ method, a slash at the end) is kept off that way.
 
 from __future__ import annotations
 
+from sluice.actors.failures import Failure
+
 from .asgi import JSON, Headers, Receive, Scope, Send, answer, with_headers, without_body
 from .chat import ChatRoute
 from .cors import Cors
 from .dialects import DIALECTS
+from .errors import openai_body
+from .identity import CHALLENGE
 from .json_body import invalid
 from .plain_report import request_id
 from .quart_app import build_quart
-from .routes import canonical
+from .routes import canonical, is_listing
 from .services import AppServices
 from .small_answers import reported
 from .stream_route import StreamRoute
@@ -31,6 +35,7 @@ class Application:
             self._streaming[dialect.route] = ChatRoute(services, self._cors, dialect)
         self._quart = build_quart(services)
         self._log = services.log_small
+        self._identity = services.identity
         self._urls = self._quart.url_map.bind("")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,8 +70,19 @@ class Application:
             await self._options(scope, send, allowed)
         elif path in self._streaming:
             await self._refuse_method(scope, send, allowed, common)
+        elif is_listing(path) and (refused := self._stranger(scope)) is not None:
+            headers = [JSON, CHALLENGE, *common]
+            await answer(send, refused.status, headers, openai_body(refused))
         else:
             await self._quart(scope, receive, with_headers(send, common))  # type: ignore[arg-type]
+
+    def _stranger(self, scope: Scope) -> Failure | None:
+        """Why nobody is told what models there are who may not ask them."""
+        try:
+            self._identity.caller_of(scope)
+        except Failure as refused:
+            return refused
+        return None
 
     def _allowed(self, path: str) -> list[str]:
         """The methods of ``path``; empty if there is no such route."""

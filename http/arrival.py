@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import trio
 
+from sluice.actors.callers import Caller
 from sluice.actors.client import Client
-from sluice.actors.failures import Failure
+from sluice.actors.failures import Failure, counted_as
 from sluice.actors.stream import Job
 from sluice.actors.streams import NotAccepting
 
@@ -16,6 +18,7 @@ from .asgi_client import asgi_client
 from .cors import Cors
 from .errors import retry_after
 from .exchange import EXTENSION, REFUSED
+from .identity import CHALLENGE
 from .plain_report import plain_report, request_id
 from .services import AppServices
 
@@ -28,7 +31,17 @@ class Arrival:
         cors: headers that every answer to it carries; a route adds its format's.
     """
 
-    __slots__ = ("_receive", "_scope", "_send", "_services", "at", "cors", "request_id", "route")
+    __slots__ = (
+        "_caller",
+        "_receive",
+        "_scope",
+        "_send",
+        "_services",
+        "at",
+        "cors",
+        "request_id",
+        "route",
+    )
 
     def __init__(
         self,
@@ -43,6 +56,7 @@ class Arrival:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._caller: Caller | None = None
         self.at = trio.current_time()
         self.route = route
         self.request_id = request_id(scope["headers"])
@@ -53,6 +67,13 @@ class Arrival:
         """The request's."""
         headers: Headers = self._scope["headers"]
         return headers
+
+    @property
+    def caller(self) -> Caller:
+        """Who sends it. Raises a 401 `Failure`; ask before its body is read."""
+        if self._caller is None:
+            self._caller = self._services.identity.caller_of(self._scope)
+        return self._caller
 
     async def hand_over(self, job: Job, error_body: Callable[[Failure], bytes]) -> None:
         """Let the streams serve ``job``; if they take none just now, answer 503."""
@@ -77,6 +98,8 @@ class Arrival:
         """Answer with ``failure``, whose JSON is ``body``, and report it. Nothing was done yet."""
         self._report(failure.status, failure.code, failure)
         headers = [JSON, (b"x-request-id", self.request_id.encode()), *self.cors]
+        if failure.status == 401:
+            headers.append(CHALLENGE)
         if failure.retry_after is not None:
             headers.append((b"retry-after", b"%d" % retry_after(failure.retry_after)))
         await answer(self._send, failure.status, headers, body)
@@ -107,9 +130,10 @@ class Arrival:
 
     def _report(self, status: int, end: str, failure: Failure | None = None) -> None:
         duration = trio.current_time() - self.at
-        error = None if failure is None else (failure.error_type, failure.stage)
+        error = None if failure is None else counted_as(failure)
         report = plain_report(self.request_id, self.route, status, end, duration, error)
-        self._services.report(report)
+        caller = self._caller or self._services.identity.by_address(self._scope)
+        self._services.report(msgspec.structs.replace(report, caller=caller))
 
 
 def _not_accepting() -> Failure:

@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from sluice.actors.callers import Caller
 from sluice.actors.failures import ClientLeft, Failure
 from sluice.actors.settings import ModelSettings, Routing
 from sluice.actors.stream import Job
@@ -38,9 +39,10 @@ class ChatRoute:
         arrival = Arrival(self._services, self._cors, self.path, scope, receive, send)
         arrival.cors += self._dialect.headers(arrival.request_id)
         try:
+            caller = arrival.caller
             check_headers(arrival.headers)
             body = await read_body(receive, self._services.settings.body_limit)
-            job = self._job(arrival, body)
+            job = self._job(arrival, caller, body)
         except Failure as failure:
             await arrival.refuse(failure, self.error_body(failure))
         except ClientLeft:
@@ -51,7 +53,7 @@ class ChatRoute:
         else:
             await arrival.hand_over(job, self.error_body)
 
-    def _job(self, arrival: Arrival, body: bytes) -> Job:
+    def _job(self, arrival: Arrival, caller: Caller, body: bytes) -> Job:
         wanted = self._dialect.read(body, self._services.settings.json_depth)
         return Job(
             request_id=arrival.request_id,
@@ -60,6 +62,7 @@ class ChatRoute:
             streamed=wanted.streamed,
             asked=wanted.asked,
             format=wanted.format,
+            caller=caller,
             arrived=arrival.at,
             validated=trio.current_time(),
             headers=tuple(arrival.cors),

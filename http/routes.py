@@ -30,9 +30,14 @@ def canonical(path: str) -> str:
     return path[:-1] if len(path) > 1 and path.endswith("/") else path
 
 
+def is_listing(path: str) -> bool:
+    """Whether ``path`` tells what models there are."""
+    return path == _MODELS or path.startswith(f"{_MODELS}/")
+
+
 def route_of(path: str) -> str:
     """One of our own words for ``path``, which is a stranger's: no other text is reported."""
     path = canonical(path)
-    if path.startswith(f"{_MODELS}/"):
+    if is_listing(path):
         return _MODELS
     return path if path in _PATHS else OTHER

@@ -13,6 +13,8 @@ from sluice.actors.settings import Routing
 from sluice.actors.stream import Job
 from sluice.engine import Ref
 
+from .identity import Identity
+
 Lifecycle = Literal["starting", "serving", "draining"]
 ProviderState = Literal["ok", "degraded", "down"]
 """``degraded``: not answering just now, for it is starting again; ``down``: it has ended."""
@@ -54,6 +56,8 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
 
     No function: no store.
     """
+    identity: Identity = msgspec.field(default_factory=Identity)
+    """Tells who is calling. Unless said otherwise, by addresses alone."""
     report: Callable[[RequestReport], None]
     """Told of each request to a streaming route, once: to log it and to count it."""
     log_small: Callable[[RequestReport], None]

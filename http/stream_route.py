@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 import trio
 
+from sluice.actors.callers import Caller
 from sluice.actors.failures import ClientLeft, Failure
 from sluice.actors.stream import Job
 
@@ -56,11 +57,12 @@ class StreamRoute:
             await arrival.nothing_more()
             return
         try:
+            caller = arrival.caller
             if method == "POST":
                 request, fields = await self._posted(arrival, receive)
             else:
                 request, fields = read_query(scope["query_string"])
-            job = self._job(arrival, request, fields)
+            job = self._job(arrival, caller, request, fields)
         except Failure as failure:
             await arrival.refuse(failure, self.error_body(failure))
         except ClientLeft:
@@ -80,7 +82,7 @@ class StreamRoute:
         body = await read_body(receive, settings.body_limit)
         return read_stream(body, settings.json_depth)
 
-    def _job(self, arrival: Arrival, request: StreamRequest, fields: Fields) -> Job:
+    def _job(self, arrival: Arrival, caller: Caller, request: StreamRequest, fields: Fields) -> Job:
         model = find_model(self._services.routing, request.model)
         if request.prompt is not None:
             fields = as_messages(fields, request.prompt)
@@ -91,6 +93,7 @@ class StreamRoute:
             streamed=True,
             asked=AskedInOpenAI(fields, streamed=True),
             format=SluiceClient(),
+            caller=caller,
             arrived=arrival.at,
             validated=trio.current_time(),
             headers=tuple(arrival.cors),

@@ -47,6 +47,8 @@ COMMANDS: Final = {
     "breaker": Command(
         "sluice.ops.commands.breaker", "open, close or reset a provider's circuit breaker"
     ),
+    "limit": Command("sluice.ops.commands.limit", "tell or change what callers may ask, live"),
+    "token": Command("sluice.ops.commands.token", "make an API token, and its line to configure"),
     "drain": Command("sluice.ops.commands.live", "end a running service in order"),
     "bench": Command(
         "sluice.ops.bench.command", "measure the service, with nginx as the yardstick"

@@ -33,6 +33,7 @@ from sluice.actors.merging import Whole
 from sluice.actors.outbox import Outbox
 from sluice.actors.process import sample_process
 from sluice.actors.samplers import breaker_sampler, engine_sampler
+from sluice.actors.settings import LimitSettings
 from sluice.actors.shares import Collector
 from sluice.actors.store import Change
 from sluice.actors.streams import Learn
@@ -57,7 +58,8 @@ from sluice.http.spread import make_page
 from sluice.ops.breakers import BREAKERS, ReplicaBreakers
 from sluice.ops.config import Config
 from sluice.ops.control.desk import Desk, HostControl
-from sluice.ops.control.orders import CONTROL, LogFrom
+from sluice.ops.control.limits import adopted
+from sluice.ops.control.orders import CONTROL, LimitTo, LogFrom
 from sluice.ops.lines import log_event, store_line
 from sluice.ops.logs import get_logger
 from sluice.ops.place import (
@@ -97,7 +99,7 @@ class Host:
         self.store = store_of(config, self._on_store)
         self.tally = Tally(Known.of(config.routing, VERSION))
         self.watchers: set[Callable[[Event], None]] = set()
-        self.desk = Desk()
+        self.desk = Desk(config.limits)
         self.state: Lifecycle = "starting"
         self.system: System
         self.rolling: Rolling
@@ -150,6 +152,15 @@ class Host:
         self.state = "serving"
         for process in self._early:
             self._forget(process)
+
+    @property
+    def limits(self) -> LimitSettings:
+        """Of callers, in force; workers that start hear of them."""
+        return self.desk.limits
+
+    @limits.setter
+    def limits(self, limits: LimitSettings) -> None:
+        self.desk.limits = limits
 
     def _why_not_now(self) -> str:
         return "" if self.state == "serving" else f"the service is {self.state}"
@@ -232,6 +243,11 @@ class Host:
         fresh = _memory_file(msgspec.msgpack.encode(found.config))
         os.dup2(fresh, self._configuration, inheritable=False)  # at once: whoever starts has one
         os.close(fresh)
+        limits = adopted(self.limits, found.config.limits, found.live)
+        if limits != self.limits:
+            self.limits = limits
+            for name in self.names:
+                self.control(name).tell_nowait(LimitTo(limits))
         if "server.log_level" in found.live:
             for name in self.names:
                 self.control(name).tell_nowait(LogFrom(found.config.server.log_level))

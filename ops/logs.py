@@ -99,6 +99,8 @@ class RequestLine(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts: int
     error_type: str | None = None
     error_stage: str | None = None
+    caller_kind: str | None = None
+    caller: str | None = None
     process: str | None = None
     tried: tuple[TriedLine, ...] = ()
     """Every call in its order, where there was more than one."""
@@ -214,6 +216,7 @@ def request_line(report: RequestReport) -> None:
 def line_of(report: RequestReport, process: str | None = None) -> RequestLine:
     """The line of ``report``; durations become milliseconds."""
     error_type, error_stage = report.error or (None, None)
+    caller = report.caller
     return RequestLine(  # in the struct's order: by name would cost seven times as much
         _clock.now(),
         "info",
@@ -234,6 +237,8 @@ def line_of(report: RequestReport, process: str | None = None) -> RequestLine:
         len(report.attempts),
         error_type,
         error_stage,
+        None if caller is None else caller.kind,
+        None if caller is None else caller.name,
         process,
         tuple(map(_tried, report.attempts)) if len(report.attempts) > 1 else (),
         [f"{each.provider} {each.result}" for each in report.rescues] or None,

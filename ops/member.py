@@ -25,11 +25,10 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGHUP):  # a terminal's, and so the host's to act on
         signal.signal(number, signal.SIG_IGN)
     config = _configuration()
-    secrets = [one.api_key.value for one in config.providers.values() if one.api_key is not None]
     idle = sum(provider.max_idle for provider in config.providers.values())
     needed = descriptors_for(config.connections.limit)
     raise_descriptors(needed + config.server.limits.connections + idle)
-    with logs.open_log(sys.stderr.fileno(), config.server.log_level, secrets=secrets):
+    with logs.open_log(sys.stderr.fileno(), config.server.log_level, secrets=config.secrets):
         return trio.run(_serve, config)
 
 

@@ -12,7 +12,7 @@ from sluice.actors.pages import Rest
 from sluice.actors.shares import GiveShares, TakeShares
 from sluice.actors.streams import Learn, Place
 from sluice.engine import Message, Protocol
-from sluice.ops.control.orders import Finished, LogFrom, Order, Report, Survey
+from sluice.ops.control.orders import Finished, LimitTo, LogFrom, Order, Report, Survey
 
 HOST: Final = "host"
 """The host's name as a process."""
@@ -35,7 +35,9 @@ class Drain(Message[None], frozen=True):
     """Take no new stream; answered when those that run have ended, well or not."""
 
 
-_FOR_OPERATORS: Final[list[type[Message[Any]]]] = [Survey, Order, LogFrom, Report, Finished]
+_FOR_OPERATORS: Final[list[type[Message[Any]]]] = [
+    *(Survey, Order, LogFrom, LimitTo, Report, Finished)
+]
 
 PROTOCOL: Final = Protocol(
     [

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from sluice.actors.settings import Rate
 from sluice.ops.config import Config
 from sluice.ops.config.mistakes import dotted
 
@@ -35,6 +36,8 @@ EFFECTS: Final[dict[Path, Effect]] = {
     ("control",): "restart",
     ("store",): "restart",
     ("connections",): "live",
+    ("limits",): "live",
+    ("auth",): "workers",
     ("timeouts",): "workers",
     ("retries",): "workers",
     ("rescue",): "workers",
@@ -92,6 +95,8 @@ def pem_files(config: Config) -> list[str]:
     """The files that are read when a worker starts; their content may change, too."""
     server = config.server
     named = [server.tls_cert, server.tls_key, *(each.ca_file for each in config.providers.values())]
+    if config.auth.jwt is not None:
+        named += [config.auth.jwt.key_file, config.auth.jwt.jwks_file]
     return sorted({each for each in named if each is not None})
 
 
@@ -100,11 +105,16 @@ def _changes(old: object, new: object, path: Path) -> Iterator[Path]:
         return
     if isinstance(old, dict) and isinstance(new, dict):
         yield from ((*path, name) for name in {**old, **new} if old.get(name) != new.get(name))
-    elif isinstance(old, msgspec.Struct) and isinstance(new, msgspec.Struct):
+    elif isinstance(old, msgspec.Struct) and isinstance(new, msgspec.Struct) and not _is_one(old):
         for name in old.__struct_fields__:
             yield from _changes(getattr(old, name), getattr(new, name), (*path, name))
     else:
         yield path
+
+
+def _is_one(struct: msgspec.Struct) -> bool:
+    """Whether it is the value of one key, such as ``100/minute``, and no table."""
+    return isinstance(struct, Rate)
 
 
 def _effect(path: Path, *, several: bool) -> Effect:

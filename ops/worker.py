@@ -31,6 +31,7 @@ from sluice.actors.borrowing import Borrower, Lease, LeasedConnections
 from sluice.actors.catalog import Known
 from sluice.actors.connections import Connections
 from sluice.actors.ledger import Ledger
+from sluice.actors.limiter import Limiter
 from sluice.actors.metrics import Metrics
 from sluice.actors.outbox import Outbox
 from sluice.actors.permits import Permits
@@ -43,11 +44,12 @@ from sluice.actors.samplers import (
     Sampler,
     breaker_sampler,
     engine_sampler,
+    limiter_sampler,
     permit_sampler,
     provider_sampler,
 )
 from sluice.actors.scan import Scan, tick_for
-from sluice.actors.settings import Timeouts
+from sluice.actors.settings import LimitSettings, Timeouts
 from sluice.actors.shares import ShareGiver
 from sluice.actors.slots import Slots
 from sluice.actors.store import Change
@@ -71,13 +73,16 @@ from sluice.http.asgi import Asgi
 from sluice.http.edge import Edge
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeCounts
+from sluice.http.identity import Identity
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 from sluice.http.spread import Spread
 from sluice.ops.breakers import ReplicaBreakers, health_of
 from sluice.ops.config import Config
+from sluice.ops.control.limits import adopted
 from sluice.ops.control.operator import News, WorkerControl
 from sluice.ops.control.orders import CONTROL
 from sluice.ops.control.sight import Home
+from sluice.ops.cores import usable_cores, workers_for
 from sluice.ops.drainer import Drainer
 from sluice.ops.limits import clients_within
 from sluice.ops.lines import log_event, small_request_line, store_line
@@ -137,10 +142,21 @@ class Worker:
         if place.process:
             self.watchers.add(self.news.put)
         self.store = store_of(config, self.on_store)
+        self.limiter = Limiter(config.limits, self.store, _processes(config, place))
+        self.identity = Identity(config.auth)
         self.system: System
 
     def __repr__(self) -> str:
         return f"<Worker {self.state} at {', '.join(self.addresses)}>"
+
+    @property
+    def limits(self) -> LimitSettings:
+        """Of callers, in force."""
+        return self.limiter.limits
+
+    @limits.setter
+    def limits(self, limits: LimitSettings) -> None:
+        self.limiter.limits = limits
 
     def on_fault(self, fault: BaseException) -> None:
         """A mistake of ours that was caught: it is logged with its traceback."""
@@ -179,6 +195,7 @@ class Worker:
             connections=context.ref(self.place.connections),
             providers=self.provider_states,
             store_trouble=None if self.store is None else self.store.trouble,
+            identity=self.identity,
             report=self.report,
             log_small=small_request_line,
             lifecycle=self.lifecycle,
@@ -239,6 +256,7 @@ class Worker:
     async def adopt(self, found: Plan) -> None:
         """Have what a new configuration changes live in force; all else needs a restart."""
         make_live(found, self.slots, self.breakers.circuits)
+        self.limits = adopted(self.limits, found.config.limits, found.live)
         self.config = found.config
 
     def lifecycle(self) -> Lifecycle:
@@ -322,6 +340,7 @@ def _tree(worker: Worker) -> SupervisorSpec:
         permit_sampler(worker.permits),
         *_breaker_samplers(worker),
         store_sampler(worker.store),
+        limiter_sampler(worker.limiter),
     )
     counts = EdgeCounts()
     patience = config.server.drain + GRACE
@@ -391,6 +410,7 @@ def _streams(worker: Worker) -> Streams:
     return Streams(
         worker.streams,
         worker.clients,
+        limiter=worker.limiter,
         pump=worker.pump,
         scan=worker.scan,
         spawn=worker.spawn,
@@ -403,6 +423,13 @@ def _streams(worker: Worker) -> Streams:
         retries=config.retries,
         rescue=config.rescue,
     )
+
+
+def _processes(config: Config, place: Place) -> int:
+    """How many of this replica serve clients."""
+    if not place.process:
+        return 1
+    return max(1, workers_for(config.server.workers, usable_cores()))
 
 
 def _model_waits(config: Config) -> Iterator[float]:

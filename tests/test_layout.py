@@ -142,7 +142,7 @@ def test_lock_files_hold_hashes_and_name_no_registry(lock: str) -> None:
     assert len(pinned) == len(re.findall(r"^[a-z]", text, re.MULTILINE))
     assert "://" not in text
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    names = [re.split(r"[<>=]", one)[0] for one in project["project"]["dependencies"]]
+    names = [re.split(r"[<>=[]", one)[0] for one in project["project"]["dependencies"]]
     assert set(names) <= set(pinned)
 
 

@@ -78,6 +78,10 @@ class StoreClient:
         """Keep up the connections, for ever."""
         await self._network.serve()
 
+    def patience(self) -> Patience:
+        """What one request may lose to this store, in all that it asks of it."""
+        return Patience(self._settings.timeout)
+
     async def run(self, op: Op, patience: Patience | None = None) -> Any:
         """The answer to ``op``: bytes, a number, None, or a list of those.
 

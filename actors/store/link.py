@@ -75,7 +75,8 @@ class Link:
         if self._writer_waits is not None:
             self._writer_waits.set()
             self._writer_waits = None
-        self._looks.deadline = min(self._looks.deadline, entry.due)
+        if entry.due < self._looks.deadline:  # noqa: PLR1730 -- setting it costs, and it is seldom sooner
+            self._looks.deadline = entry.due
 
     def fail(self, reason: str) -> None:
         """Be of no more use: all who wait are told now, and `run` returns."""

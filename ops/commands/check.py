@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sluice.actors.settings import ModelSettings, ProviderSettings
+from sluice.http.auth_settings import AuthSettings
 from sluice.ops.config import Config
 
 from .configured import EPILOG, add_config_argument, configuration
@@ -35,10 +36,22 @@ def summary(config: Config) -> list[str]:
     lines = [f"{config.source or 'defaults and environment'}: ok"]
     lines.append(f"  listens on {config.server.bind}")
     lines.append(f"  connections: at most {config.connections.limit}")
+    limits = {kind: getattr(config.limits, kind) for kind in ("ip", "user", "token")}
+    told = ", ".join(f"{kind} {rate or 'off'}" for kind, rate in limits.items())
+    lines.append(f"  limits: {told}")
+    if config.auth.asks:
+        lines.append(f"  callers: {_callers(config.auth)}")
     lines += [_provider(provider) for provider in config.providers.values()]
     lines += [_model(model) for model in config.models.values()]
     lines += [f"warning: {notice}" for notice in config.notices]
     return lines
+
+
+def _callers(auth: AuthSettings) -> str:
+    known = [f"the tokens {', '.join(auth.tokens)}"] if auth.tokens else []
+    known += ["users by signed tokens"] if auth.jwt is not None else []
+    others = "those who say nothing by their address" if auth.anonymous else "nobody else"
+    return ", ".join([*known, others])
 
 
 def _provider(provider: ProviderSettings) -> str:

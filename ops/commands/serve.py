@@ -52,16 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     with (
         held_back(),
-        logs.open_log(
-            sys.stderr.fileno(), config.server.log_level, secrets=_secrets(config)
-        ) as log,
+        logs.open_log(sys.stderr.fileno(), config.server.log_level, secrets=config.secrets) as log,
     ):
         serve = importlib.import_module("sluice.ops.serve")  # not before mistakes are told
         _tell(config, log)
 
         def read() -> Config:
             again = load(config.source or None, os.environ, options)
-            log.hide(_secrets(again))
+            log.hide(again.secrets)
             return again
 
         code: int = serve.main(config, read)
@@ -89,9 +87,3 @@ def _tell(config: Config, log: logs.Log) -> None:
             wanted=connections,
             room=room,
         )
-
-
-def _secrets(config: Config) -> list[str]:
-    found = [one.api_key for one in config.providers.values()]
-    found.append(None if config.store is None else config.store.password)
-    return [each.value for each in found if each is not None]

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from sluice.actors.settings import ConnectionSettings
 
+from . import auth
 from .addresses import is_loopback
 from .contradictions import contradictions
 from .mistakes import Mistake, Notice, dotted, suggestion
@@ -28,12 +29,14 @@ def crosscheck(values: Values, tree: Values, places: Places) -> tuple[list[Mista
         *check.halves_of_tls(),
         *check.foreign_key(),
         *check.narrow_door(),
+        *check.credentials(),
         *check.control_without_token(),
     )
     return list(mistakes), [
         *check.without_effect(),
         *check.keys_in_clear(),
         *check.open_doors(),
+        *check.who_is_who(),
         *check.nothing_to_serve(),
         *contradictions(values, places),
     ]
@@ -45,6 +48,8 @@ class _Check:
         self._places = places
         self._server = cast("Values", values.get("server", {}))
         self._control = cast("Values", values.get("control", {}))
+        self._auth = cast("Values", values.get("auth", {}))
+        self._limits = cast("Values", values.get("limits", {}))
         connections = cast("Values", values.get("connections", {}))
         self._streams = connections.get("limit", ConnectionSettings().limit)
         self._providers = cast("Entries", values.get("providers", {}))
@@ -114,6 +119,17 @@ class _Check:
             said = "over TCP, whoever is on this machine could control the service"
             yield self._mistake(("control", "token"), said, '"env:NAME" or "file:PATH"')
 
+    def credentials(self) -> Iterator[Mistake]:
+        """Keys of users, and tokens, that cannot be meant."""
+        for path, problem, allowed in auth.mistakes(self._auth):
+            yield self._mistake(path, problem, allowed)
+
+    def who_is_who(self) -> Iterator[Notice]:
+        """Callers that may be taken for others."""
+        bind = str(self._server.get("bind", ""))
+        for path, text in auth.notices(self._auth, bind, self._limits):
+            yield Notice(self._places.find(path), dotted(path), text)
+
     def without_effect(self) -> Iterator[Notice]:
         """What was set although this version does not do it."""
         for pattern, instead in WITHOUT_EFFECT.items():
@@ -151,11 +167,14 @@ class _Check:
         bind = str(self._server.get("bind", "127.0.0.1:0"))
         host = bind.rpartition(":")[0].strip("[]")
         keyed = any("api_key" in provider for provider in self._providers.values())
-        if keyed and not bind.startswith("unix:") and not is_loopback(host):
+        open_to_all = self._auth.get("anonymous", True) or not (
+            self._auth.get("tokens") or "jwt" in self._auth
+        )
+        if keyed and open_to_all and not bind.startswith("unix:") and not is_loopback(host):
             path = ("server", "bind")
             text = (
-                "other machines can reach this address, and this version asks clients for no"
-                " credentials: whoever reaches it spends the providers' API keys"
+                "other machines can reach this address, and clients need no credentials unless"
+                " [auth] says so: whoever reaches it spends the providers' API keys"
             )
             yield Notice(self._places.find(path), dotted(path), text)
 

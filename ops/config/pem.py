@@ -27,8 +27,8 @@ def certificates(what: str) -> Rule:
     """The path of a PEM file whose certificates OpenSSL loads, at least one."""
 
     def read(value: object, context: Context) -> str:
-        place = _place(value, context)
-        _content(place, value)
+        place = place_of(value, context)
+        content_of(place, value)
         try:
             store = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             store.load_verify_locations(cafile=place)
@@ -49,8 +49,8 @@ def private_key() -> Rule:
     """
 
     def read(value: object, context: Context) -> str:
-        place = _place(value, context)
-        content = _content(place, value)
+        place = place_of(value, context)
+        content = content_of(place, value)
         if _KEY.search(content) is None:
             raise Refused(f"there is no PEM private key in {shown(value)}")
         if _ENCRYPTED.search(content) is not None:
@@ -75,11 +75,12 @@ def refused_key(cert: str, key: str) -> str | None:
     return None
 
 
-def _place(value: object, context: Context) -> Path:
+def place_of(value: object, context: Context) -> Path:
+    """Where the file is that ``value`` names."""
     return resolved(text_of(value), context)
 
 
-def _content(place: Path, value: object) -> bytes:
+def content_of(place: Path, value: object) -> bytes:
     """What a regular file holds: opening a pipe, or reading a device, might never end."""
     try:
         if place.exists() and not place.is_file() and not place.is_dir():

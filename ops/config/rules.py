@@ -10,11 +10,11 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
-from sluice.actors.settings import Secret
+from sluice.actors.settings import MOST_IN_A_WINDOW, Period, Rate, Secret
 
 from .mistakes import Refused, a_kind, shown
 
@@ -174,9 +174,11 @@ def size(least: int, most: int) -> Rule:
 
 
 def rate(window: str) -> Rule:
-    """``100/minute``; a bare number counts in ``window``, as in the seed's runbook."""
+    """``100/minute``, or ``off``; a bare number counts in ``window``, as in the seed's runbook."""
 
-    def read(value: object, _: Context) -> tuple[int, str]:
+    def read(value: object, _: Context) -> Rate | None:
+        if value == "off":
+            return None
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**12:
             value = f"{value}/{window}"
         found = _RATE.fullmatch(text_of(value))
@@ -184,9 +186,14 @@ def rate(window: str) -> Rule:
             raise Refused(f"{shown(value)} is not a rate")
         if int(found[1]) < 1:
             raise Refused(f"{shown(value)} would refuse everything")
-        return int(found[1]), found[2]
+        if int(found[1]) > MOST_IN_A_WINDOW:
+            raise Refused(f"{shown(value)} is more than can be counted in one window")
+        return Rate(int(found[1]), cast("Period", found[2]))
 
-    allowed = f'"NUMBER/second", "/minute", "/hour" or "/day" (a bare number is per {window})'
+    allowed = (
+        f'"NUMBER/second", "/minute", "/hour" or "/day" (a bare number is per {window}), of up to'
+        f' {MOST_IN_A_WINDOW}, or "off"'
+    )
     return Rule(allowed, read, _number)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from .addresses import base_url, bind, control_address, origin, store_url
+from .auth import digest, key_set, public_key
 from .mistakes import Refused, shown
 from .pem import certificates, private_key
 from .rules import (
@@ -157,6 +158,30 @@ _MODEL: Final = Table(
     required=("provider",),
 )
 
+TOKEN_NAME: Final = _name("token", "ASCII letters, digits and . _ -", "._-")
+
+_AUTH: Final = Table(
+    {
+        "anonymous": flag(),
+        "forwarded_depth": whole(0, 10, "proxies"),
+        "tokens": Named(
+            Table({"sha256": digest(), "limit": rate("hour")}, required=("sha256",)),
+            TOKEN_NAME,
+            "token",
+        ),
+        "jwt": Table(
+            {
+                "secret": secret(),
+                "key_file": public_key(),
+                "jwks_file": key_set(),
+                "issuer": text("who signs, as the tokens' iss has it"),
+                "audience": items(text("whom the tokens are meant for, as their aud has it")),
+                "leeway": number(0, 600, "seconds"),
+            }
+        ),
+    }
+)
+
 SCHEMA: Final = Table(
     {
         "server": _SERVER,
@@ -188,7 +213,15 @@ SCHEMA: Final = Table(
         ),
         "rescue": Table({"enabled": flag(), "memory": size(1024, 2**26)}),
         "breaker": Table({"enabled": flag(), **_BREAKER_FIGURES}),
-        "limits": Table({"ip": rate("minute"), "user": rate("hour"), "token": rate("hour")}),
+        "limits": Table(
+            {
+                "ip": rate("minute"),
+                "user": rate("hour"),
+                "token": rate("hour"),
+                "replicas": whole(1, 10_000),
+            }
+        ),
+        "auth": _AUTH,
         "cache": Table(
             {
                 "ttl": seconds(31_536_000),
@@ -217,7 +250,6 @@ SCHEMA: Final = Table(
 )
 
 WITHOUT_EFFECT: Final = {
-    ("limits",): "REQUESTS ARE NOT LIMITED, neither by address nor by user nor by token",
     ("cache",): "nothing is cached",
     ("queue",): "past the connection limit requests get a 429",
 }

@@ -10,6 +10,7 @@ import msgspec
 from sluice.actors.settings import (
     BreakerSettings,
     ConnectionSettings,
+    LimitSettings,
     ModelSettings,
     ProviderSettings,
     RescueSettings,
@@ -20,6 +21,7 @@ from sluice.actors.settings import (
 )
 from sluice.actors.store import StoreSettings
 from sluice.http import edge_settings
+from sluice.http.auth_settings import AuthSettings
 
 from .mistakes import Notice
 
@@ -92,6 +94,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     retries: RetrySettings = RetrySettings()
     rescue: RescueSettings = RescueSettings()
     breaker: BreakerSettings = BreakerSettings()
+    limits: LimitSettings = LimitSettings()
+    auth: AuthSettings = AuthSettings()
     cors: CorsSettings = CorsSettings()
     store: StoreSettings | None = None
     """None: there is none, as in tests; what is loaded always has one."""
@@ -102,6 +106,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The file it came from, as given; empty: defaults and environment only."""
     notices: tuple[Notice, ...] = ()
     """What the operator should know although it works."""
+
+    @property
+    def secrets(self) -> list[str]:
+        """What no log line may hold."""
+        found = [provider.api_key for provider in self.providers.values()]
+        found.append(None if self.store is None else self.store.password)
+        found.append(None if self.auth.jwt is None else self.auth.jwt.secret)
+        return [secret.value for secret in found if secret is not None]
 
     @property
     def routing(self) -> Routing:

@@ -13,6 +13,8 @@ from .protocol import (
     Draining,
     Happened,
     LevelSet,
+    LimitKind,
+    LimitsSet,
     LogLevel,
     Node,
     Outcome,
@@ -58,6 +60,9 @@ class Controlled(Protocol):
 
     async def breaker(self, name: str, order: BreakerOrder | None) -> list[BreakerStatus]:
         """Have the circuit breakers ``name`` obey; None: change nothing."""
+
+    async def limit(self, kind: LimitKind | None, rate: str | None) -> LimitsSet:
+        """Limit the callers of ``kind`` to ``rate``; None: change nothing."""
 
     async def glance(self) -> Glance:
         """Its counters and gauges, now."""

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 
 import trio
 
+from sluice.actors.settings import LimitSettings
 from sluice.engine import Actor, Mailbox, handler
 from sluice.ops import logs
 
 from .box import Counter
-from .orders import Finished, Refusal, Report
-from .protocol import Happened, LogLevel
+from .orders import Finished, InForce, Refusal, Report
+from .protocol import Happened
 from .sight import now
 
 
@@ -44,9 +45,10 @@ class Waiting:
 
 
 class Desk:
-    """Orders under way in workers, and who is told what happens there."""
+    """Orders under way in workers, who is told what happens there, and the limits in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: LimitSettings | None = None) -> None:
+        self.limits = limits or LimitSettings()
         self.listeners: set[Callable[[Happened], None]] = set()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Waiting] = {}
@@ -96,7 +98,7 @@ def dropped_events(process: str, count: int) -> Happened:
 
 
 class HostControl(Actor):
-    """Takes what workers tell; each report is answered with the level that the host logs from."""
+    """Takes what workers tell; each report is answered with what is in force in the host."""
 
     mailbox = Mailbox(capacity=1024)
 
@@ -104,10 +106,10 @@ class HostControl(Actor):
         self._desk = desk
 
     @handler
-    def reported(self, message: Report) -> LogLevel:
+    def reported(self, message: Report) -> InForce:
         """Pass it on."""
         self._desk.reported(message)
-        return logs.set_level(None)[0]
+        return InForce(logs.set_level(None)[0], self._desk.limits)
 
     @handler
     def finished(self, message: Finished) -> None:

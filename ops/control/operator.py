@@ -6,8 +6,8 @@ Promises:
   if this actor is what is restarted.
 * What happens in the worker is told to the host in order, as soon as it can be; what waits is
   bounded, and what was dropped is missed there.
-* The worker logs from the level that its host does: also one that was started after that was
-  changed, or did not answer then.
+* The worker logs from the level that its host does, and has its limits: also one that was
+  started after that was changed, or did not answer then.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 import trio
 
+from sluice.actors.limiter import Limiter
 from sluice.actors.streams import Place
 from sluice.engine import (
     Actor,
@@ -37,7 +38,7 @@ from sluice.engine import Done as EngineDone
 from sluice.ops import logs
 
 from .box import Box
-from .orders import CONTROL, Finished, LogFrom, Order, Refusal, Report, Survey, Surveyed
+from .orders import CONTROL, Finished, LimitTo, LogFrom, Order, Refusal, Report, Survey, Surveyed
 from .sight import Home, happened, node_of, outcome_of
 
 PULSE: Final = 5.0
@@ -51,6 +52,7 @@ class Shown(Protocol):
 
     place: Place
     system: System
+    limiter: Limiter
 
     @property
     def state(self) -> str:
@@ -104,7 +106,7 @@ class WorkerControl(Actor):
         self._address = f"{CONTROL}@{host}"
 
     async def on_start(self) -> None:
-        """Hear from the host which level to log from, if it answers; then tell for ever."""
+        """Hear from the host what is in force there, if it answers; then tell for ever."""
         with suppress(ActorError):
             await self._tell()
         self.context.spawn(self._tell_for_ever)
@@ -140,6 +142,11 @@ class WorkerControl(Actor):
         """Log from that level on."""
         logs.set_level(message.level)
 
+    @handler
+    def limit_to(self, message: LimitTo) -> None:
+        """Limit callers so."""
+        self._worker.limiter.limits = message.limits
+
     async def _tell_for_ever(self) -> None:
         while True:
             await self._news.wait(PULSE)
@@ -153,13 +160,14 @@ class WorkerControl(Actor):
         first, events = box.first, box.batch()
         report = Report(self._worker.place.process, first, events)
         try:
-            level = await self.context.ref(self._address).ask(report, timeout=PATIENCE)
+            there = await self.context.ref(self._address).ask(report, timeout=PATIENCE)
         except FrameTooLarge:
             box.shorten()
             return
         box.taken(first + len(events) - 1)
-        if level != logs.set_level(None)[0]:
-            logs.set_level(level)
+        self._worker.limiter.limits = there.limits
+        if there.level != logs.set_level(None)[0]:
+            logs.set_level(there.level)
 
 
 async def carry_out(system: System, order: Order, home: Home, control: Ref) -> None:

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from sluice.actors.settings import LimitSettings
 from sluice.engine import Message
 
 from .protocol import Code, Happened, LogLevel, Node, Outcome
@@ -52,6 +53,20 @@ class LogFrom(Message[None], frozen=True):
     level: LogLevel
 
 
+class LimitTo(Message[None], frozen=True):
+    """Limit callers so."""
+
+    limits: LimitSettings
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """What the operators of the host have said last, or its configuration."""
+
+    level: LogLevel
+    """To log from."""
+    limits: LimitSettings
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """Why an order was not carried out."""
 
@@ -67,8 +82,8 @@ class Finished(Message[None], frozen=True):
     refusal: Refusal | None = None
 
 
-class Report(Message[LogLevel], frozen=True):
-    """What happened in ``process``; answered with the level that it should log from.
+class Report(Message[InForce], frozen=True):
+    """What happened in ``process``; answered with what is in force there.
 
     Events count up from 1 in each process, and ``first`` is the number of the first one here:
     what comes twice counts once, and what was dropped is missed.

@@ -32,6 +32,7 @@ BreakerState = Literal["closed", "half_open", "open"]
 Code = Literal[
     "invalid", "unknown_path", "unknown_breaker", "not_possible", "failed", "busy", "unavailable"
 ]
+LimitKind = Literal["ip", "user", "token"]
 """``invalid``: no command; ``unavailable``: it is starting; ``failed``: it was tried in vain."""
 
 
@@ -87,6 +88,8 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     log_level: LogLevel
     processes: tuple[ProcessStatus, ...]
     breakers: tuple[BreakerStatus, ...] = ()
+    limits: dict[LimitKind, str] = {}
+    """What callers may ask, such as ``100/minute`` or ``off``."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +146,15 @@ class LevelSet(msgspec.Struct, frozen=True):
 
     level: LogLevel
     before: LogLevel
+    missed: tuple[str, ...] = ()
+    """Processes that did not answer; they are told as soon as they do."""
+
+
+class LimitsSet(msgspec.Struct, frozen=True):
+    """What callers may ask, now and before."""
+
+    limits: dict[LimitKind, str]
+    before: dict[LimitKind, str]
     missed: tuple[str, ...] = ()
     """Processes that did not answer; they are told as soon as they do."""
 
@@ -258,6 +270,17 @@ class Breaker(_Command, frozen=True):
     answer: ClassVar[Any] = list[BreakerStatus]
 
 
+class SetLimit(_Command, frozen=True, tag="limit"):
+    """Limit the callers of ``kind`` to ``rate``, as the configuration would say it.
+
+    ``configured``: to what it does say. Without ``kind`` or ``rate`` only tell.
+    """
+
+    kind: LimitKind | None = None
+    rate: str | None = None
+    answer: ClassVar[Any] = LimitsSet
+
+
 class Look(_Command, frozen=True, tag="figures"):
     """What moved since this client's last look."""
 
@@ -269,7 +292,18 @@ class Events(_Command, frozen=True):
 
 
 Command: TypeAlias = (
-    Status | Tree | Restart | Pause | Resume | Stop | Drain | SetLevel | Breaker | Look | Events
+    Status
+    | Tree
+    | Restart
+    | Pause
+    | Resume
+    | Stop
+    | Drain
+    | SetLevel
+    | SetLimit
+    | Breaker
+    | Look
+    | Events
 )
 
 

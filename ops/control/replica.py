@@ -25,14 +25,17 @@ from sluice.ops.worker import GRACE, VERSION
 from .breaking import operate, standings
 from .controlled import OnHappened
 from .figures import Glance
+from .limits import changed, told
 from .merging import Answers, Generation, process_status, whole_tree
 from .nearest import nothing_at
-from .orders import Action, LogFrom, Order, Refusal, Survey, Surveyed
+from .orders import Action, LimitTo, LogFrom, Order, Refusal, Survey, Surveyed
 from .paths import WORKERS, Target, target_of
 from .protocol import (
     BreakerStatus,
     Draining,
     LevelSet,
+    LimitKind,
+    LimitsSet,
     LogLevel,
     Node,
     Outcome,
@@ -78,6 +81,7 @@ class ControlledReplica:
             log_level=logs.set_level(None)[0],
             processes=(self._own_process(), *self._processes(answers)),
             breakers=standings(host),
+            limits=told(host.limits),
         )
 
     async def tree(self) -> Node:
@@ -129,12 +133,17 @@ class ControlledReplica:
     async def log_level(self, level: LogLevel | None) -> LevelSet:
         """Log from ``level`` on, in all processes."""
         now, before = logs.set_level(level)
-        missed: list[str] = []
-        if level is not None:
-            async with trio.open_nursery() as nursery:
-                for name in self._host.names:
-                    nursery.start_soon(self._set_level, name, level, missed)
-        return LevelSet(now, before, tuple(sorted(missed)))
+        missed = () if level is None else await self._tell_all(LogFrom(level))
+        return LevelSet(now, before, missed)
+
+    async def limit(self, kind: LimitKind | None, rate: str | None) -> LimitsSet:
+        """Limit the callers of ``kind`` to ``rate``, in all processes."""
+        host, before = self._host, self._host.limits
+        missed: tuple[str, ...] = ()
+        if kind is not None and rate is not None:
+            host.limits = changed(before, host.config.limits, kind, rate)
+            missed = await self._tell_all(LimitTo(host.limits))
+        return LimitsSet(told(host.limits), told(before), missed)
 
     async def breaker(self, name: str, order: BreakerOrder | None) -> list[BreakerStatus]:
         """Have the circuit breakers ``name`` obey; None: change nothing."""
@@ -237,9 +246,17 @@ class ControlledReplica:
         else:
             answers[name] = surveyed
 
-    async def _set_level(self, name: str, level: LogLevel, missed: list[str]) -> None:
+    async def _tell_all(self, order: LogFrom | LimitTo) -> tuple[str, ...]:
+        """Tell ``order`` to all workers at the same time; those that did not answer."""
+        missed: list[str] = []
+        async with trio.open_nursery() as nursery:
+            for name in self._host.names:
+                nursery.start_soon(self._tell, name, order, missed)
+        return tuple(sorted(missed))
+
+    async def _tell(self, name: str, order: LogFrom | LimitTo, missed: list[str]) -> None:
         try:
-            await self._host.control(name).ask(LogFrom(level), timeout=PATIENCE)
+            await self._host.control(name).ask(order, timeout=PATIENCE)
         except ActorError:
             missed.append(name)
 

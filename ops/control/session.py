@@ -32,6 +32,7 @@ from .protocol import (
     Restart,
     Resume,
     SetLevel,
+    SetLimit,
     Status,
     Stop,
     Tree,
@@ -214,7 +215,7 @@ async def act(controlled: Controlled, command: Restart | Pause | Resume | Stop) 
 
 
 async def answer(
-    controlled: Controlled, command: Status | Tree | Drain | SetLevel | Breaker
+    controlled: Controlled, command: Status | Tree | Drain | SetLevel | SetLimit | Breaker
 ) -> object:
     """The result of a command that is about the whole."""
     match command:
@@ -228,5 +229,7 @@ async def answer(
             return await controlled.log_level(level)
         case Breaker(name=name, order=order):
             return await controlled.breaker(name, order)
+        case SetLimit(kind=kind, rate=rate):
+            return await controlled.limit(kind, rate)
         case _:
             assert_never(command)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from .protocol import BreakerStatus, Happened, Node, Outcome, ProcessStatus, ServiceStatus
+from .protocol import (
+    BreakerStatus,
+    Happened,
+    LimitKind,
+    Node,
+    Outcome,
+    ProcessStatus,
+    ServiceStatus,
+)
 
 
 def status_lines(status: ServiceStatus) -> list[str]:
@@ -15,6 +23,7 @@ def status_lines(status: ServiceStatus) -> list[str]:
         f"  streams      {status.streams} live",
         f"  connections  {status.connections} of {status.connection_limit}",
         f"  actors       {status.actors}, {status.crashes} crashes, {status.restarts} restarts",
+        f"  limits       {limits_line(status.limits)}",
         f"  log level    {status.log_level}",
     ]
     lines += [f"  process      {_process(each)}" for each in status.processes]
@@ -29,6 +38,11 @@ def breaker_line(breaker: BreakerStatus) -> str:
     if breaker.seconds is not None:
         return f"{said}, a probe in {span(breaker.seconds)}"
     return f"{said}, {breaker.failing} failures in a row" if breaker.failing else said
+
+
+def limits_line(limits: Mapping[LimitKind, str]) -> str:
+    """What callers may ask."""
+    return ", ".join(f"{kind} {rate}" for kind, rate in limits.items())
 
 
 def _process(process: ProcessStatus) -> str:

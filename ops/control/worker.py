@@ -11,6 +11,7 @@ import trio
 
 from sluice.actors.breaker import BreakerOrder
 from sluice.actors.metrics import Figures
+from sluice.actors.settings import LimitSettings
 from sluice.actors.tally import Tally
 from sluice.engine import ActorError, ActorStatistics, System
 from sluice.engine import Done as EngineDone
@@ -25,12 +26,15 @@ from sluice.ops.worker import VERSION
 from .breaking import operate, standings
 from .controlled import OnHappened
 from .figures import Glance, glance_at
+from .limits import changed, told
 from .nearest import nothing_at
 from .paths import target_of
 from .protocol import (
     BreakerStatus,
     Draining,
     LevelSet,
+    LimitKind,
+    LimitsSet,
     LogLevel,
     Node,
     Outcome,
@@ -59,6 +63,8 @@ class Service(Protocol):
 
     config: Config
     addresses: list[str]
+    limits: LimitSettings
+    """In force."""
     tally: Tally
     """The numbers of the whole replica."""
     breakers: ReplicaBreakers
@@ -118,6 +124,7 @@ class ControlledWorker:
             log_level=logs.set_level(None)[0],
             processes=(process,),
             breakers=standings(worker),
+            limits=told(worker.limits),
         )
 
     async def tree(self) -> Node:
@@ -152,6 +159,14 @@ class ControlledWorker:
     async def breaker(self, name: str, order: BreakerOrder | None) -> list[BreakerStatus]:
         """Have the circuit breakers ``name`` obey; None: change nothing."""
         return await operate(self._worker, name, order)
+
+    async def limit(self, kind: LimitKind | None, rate: str | None) -> LimitsSet:
+        """Limit the callers of ``kind`` to ``rate``."""
+        worker = self._worker
+        before = worker.limits
+        if kind is not None and rate is not None:
+            worker.limits = changed(before, worker.config.limits, kind, rate)
+        return LimitsSet(told(worker.limits), told(before))
 
     async def glance(self) -> Glance:
         """Its counters and gauges, now; as they were, if the metrics actor does not answer."""

@@ -8,6 +8,10 @@ from collections.abc import Callable
 import trio
 
 from sluice.actors.failures import ClientLeft, ClientStalled, UpstreamFault
+from sluice.actors.settings import LimitSettings
+
+UNLIMITED = LimitSettings(ip=None, user=None, token=None)
+"""For services of which all is asked from one address, and nothing about limits."""
 
 
 class FakePoller:

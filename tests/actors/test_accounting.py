@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.actors.accounting import Rates, Window, is_error, updates
+from sluice.actors.accounting import Load, Rates, Window, is_error, load_of, updates
 from sluice.actors.catalog import ALL, Known
 from sluice.actors.reports import Again, Attempt, RequestReport
 from sluice.actors.tally import Labels, Tally
@@ -133,6 +133,13 @@ def test_retries_and_fallbacks_count_by_who_failed_and_why() -> None:
     changes = moved(but(STREAMED, again=again))
     assert of(changes, "sse_retries_total") == {("openai", "unavailable"): 1}
     assert of(changes, "sse_fallbacks_total") == {("openai", "silent"): 1}
+
+
+def test_a_request_that_a_limit_turned_away_counts_by_that_limit_alone() -> None:
+    limited = but(TURNED_AWAY, http_status=429, limited_by="token", end="rate_limit_exceeded")
+    assert moved(limited) == {("sse_rate_limit_exceeded_total", ("token",)): 1}
+    assert not is_error(limited)
+    assert load_of(limited) == Load()
 
 
 def test_a_failure_the_client_saw_counts_once() -> None:

@@ -12,17 +12,19 @@ from typing import Any, cast
 import pytest
 import trio
 import trio.testing
-from tests.actors.fakes import FakeClient, FakePoller, FakeUpstream
+from tests.actors.fakes import UNLIMITED, FakeClient, FakePoller, FakeUpstream
 
+from sluice.actors.callers import Caller
 from sluice.actors.connections import Acquire, Granted, Refused
 from sluice.actors.failures import UpstreamFault
+from sluice.actors.limiter import Limiter
 from sluice.actors.openai import OpenAIProvider
 from sluice.actors.pump import Pump
 from sluice.actors.relay import live
 from sluice.actors.reports import RequestReport
 from sluice.actors.returns import Returns
 from sluice.actors.scan import Scan
-from sluice.actors.settings import ModelSettings, RetrySettings, Timeouts
+from sluice.actors.settings import LimitSettings, ModelSettings, Rate, RetrySettings, Timeouts
 from sluice.actors.stream import Job, Services, Stream
 from sluice.actors.upstream_failures import stopped
 from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull
@@ -126,6 +128,7 @@ class World:
         self.client = FakeClient(direct=direct)
         self.reports: list[RequestReport] = []
         self.services = Services(
+            limiter=Limiter(UNLIMITED, None),
             connections=cast("Any", self.connections),
             returns=self.returns,
             providers=cast("Any", {"openai": self.provider}),
@@ -143,6 +146,7 @@ class World:
             streamed=streamed,
             asked=AskedInOpenAI({}, streamed),
             format=OpenAIClient(usage=False),
+            caller=Caller("ip", "127.0.0.1"),
             arrived=trio.current_time(),
             validated=trio.current_time(),
         )
@@ -229,6 +233,40 @@ async def test_a_whole_answer_that_is_no_completion_is_an_error(
         assert at.client.head[0] == 502
         assert at.report.outcome == "failure"
         assert at.report.error == ("serialization_error", "provider_call")
+
+
+async def test_past_its_limit_a_request_asks_for_no_slot_and_for_no_provider(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world() as at:
+        limiter, job = at.services.limiter, at.stream.job
+        limiter.limits = LimitSettings(ip=Rate(1, "minute"))
+        await limiter.take(job.caller, limiter.patience())
+        await trio.sleep(20)
+        at.unseen = True
+        await at.live()
+        assert at.client.head is not None
+        status, headers = at.client.head
+        assert status == 429
+        assert headers[b"retry-after"] == headers[b"ratelimit-reset"] == b"40"
+        assert (headers[b"ratelimit-limit"], headers[b"ratelimit-remaining"]) == (b"1", b"0")
+        assert at.provider.bodies == []
+        assert (at.report.outcome, at.report.error) == (None, None)
+        assert (at.report.limited_by, at.report.end) == ("ip", "rate_limit_exceeded")
+        assert at.report.caller == job.caller
+
+
+async def test_within_its_limit_the_answer_tells_what_remains(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world() as at:
+        at.services.limiter.limits = LimitSettings(ip=Rate(3, "minute"))
+        at.upstream.end(event("a") + END)
+        await at.live()
+        assert at.client.head is not None
+        status, headers = at.client.head
+        assert (status, headers[b"ratelimit-remaining"]) == (200, b"2")
+        assert ("admission", "limit", 0.0) in at.report.substages
 
 
 async def test_without_a_slot_the_answer_is_429_with_retry_after_and_no_provider_is_called(
@@ -375,6 +413,7 @@ async def test_a_client_that_leaves_frees_everything_at_once_and_is_no_failure(
 ) -> None:
     async with world(direct=direct) as at, trio.open_nursery() as nursery:
         if when == "before the slot":
+            at.unseen = True  # it has left before it is asked for
             at.client.leave()
         if when == "before the head":
             at.provider.silence = 1000

@@ -18,6 +18,7 @@ from sluice.actors.streams import NotAccepting
 from sluice.engine import AskTimeout, Ref
 from sluice.http.app import Application, build_app
 from sluice.http.exchange import EXTENSION
+from sluice.http.identity import Identity
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 
 ROUTING = Routing(
@@ -92,7 +93,12 @@ class Answer(msgspec.Struct):
 class World:
     """The application and everything around it."""
 
-    def __init__(self, settings: AppSettings | None = None, routing: Routing = ROUTING) -> None:
+    def __init__(
+        self,
+        settings: AppSettings | None = None,
+        routing: Routing = ROUTING,
+        identity: Identity | None = None,
+    ) -> None:
         self.streams = FakeStreams()
         self.lifecycle: Lifecycle = "serving"
         self.states: dict[str, ProviderState] = {"openai": "ok"}
@@ -107,6 +113,7 @@ class World:
                 metrics=cast("Ref", self.metrics),
                 connections=cast("Ref", self.connections),
                 providers=lambda: dict(self.states),
+                identity=identity or Identity(),
                 report=self.reports.append,
                 log_small=self.small.append,
                 lifecycle=lambda: self.lifecycle,

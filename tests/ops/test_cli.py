@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import subprocess
@@ -137,12 +138,9 @@ def test_check_of_a_good_file_says_so_with_a_summary(capsys: Captured) -> None:
         "good.toml: ok",
         "  listens on 127.0.0.1:8001",
         "  connections: at most 100",
+        "  limits: ip 1/second, user 1000/hour, token 10000/hour",
         "  provider local: openai at http://127.0.0.1:9000/v1, with an API key",
         "  model llama: local as llama-4",
-        (
-            "warning: good.toml:10: limits: has no effect in this version: REQUESTS ARE NOT LIMITED"
-            ", neither by address nor by user nor by token"
-        ),
     ]
 
 
@@ -206,11 +204,11 @@ def test_serve_does_not_start_with_a_mistake(served: list[Config], capsys: Captu
 
 
 def test_serve_warns_once_of_all_that_has_no_effect(served: list[Config], capfd: Captured) -> None:
-    Path("sluice.toml").write_text(FILE + LIMITS + "[cache]\nttl = 5\n")
+    Path("sluice.toml").write_text(FILE + "[queue]\nlimit = 5\n[cache]\nttl = 5\n")
     cli.main(["serve"])
     (line,) = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert (line["level"], line["event"]) == ("warning", "configuration")
-    assert any("REQUESTS ARE NOT LIMITED" in notice for notice in line["notices"])
+    assert any("requests get a 429" in notice for notice in line["notices"])
     assert any("nothing is cached" in notice for notice in line["notices"])
 
 
@@ -230,10 +228,10 @@ def test_timeouts_that_contradict_each_other_are_warned_of_by_check_and_by_serve
 
 def test_no_log_level_hides_that_warning(served: list[Config], capfd: Captured) -> None:
     Path("sluice.toml").write_text(
-        FILE.replace("[server]", '[server]\nlog_level = "error"') + LIMITS
+        FILE.replace("[server]", '[server]\nlog_level = "error"') + "[cache]\nttl = 5\n"
     )
     cli.main(["serve"])
-    assert "REQUESTS ARE NOT LIMITED" in capfd.readouterr().err
+    assert "nothing is cached" in capfd.readouterr().err
 
 
 def test_serve_says_when_descriptors_are_short(
@@ -265,3 +263,21 @@ def test_serve_never_logs_a_key(
     told = capfd.readouterr().err
     assert "401 for ***" in told
     assert "hunter2" not in told
+
+
+def test_a_token_is_shown_once_with_the_lines_that_let_it_in(capsys: Captured) -> None:
+    assert cli.main(["token", "night.job"]) == cli.OK
+    token, _, *lines = capsys.readouterr().out.splitlines()
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    assert lines == ['[auth.tokens."night.job"]', f'sha256 = "{digest}"']
+    Path("sluice.toml").write_text("\n".join([*lines, "[auth]", "anonymous = false"]))
+    assert cli.main(["check"]) == cli.OK
+    assert "  callers: the tokens night.job, nobody else" in capsys.readouterr().out.splitlines()
+    assert cli.main(["token", "night.job", "--json"]) == cli.OK
+    assert json.loads(capsys.readouterr().out)["token"] != token
+
+
+def test_a_token_that_could_not_be_configured_is_not_made(capsys: Captured) -> None:
+    assert cli.main(["token", "a b"]) == cli.FAILURE
+    told = capsys.readouterr()
+    assert (told.out, told.err.startswith('sluice: "a b" is no name for a token')) == ("", True)

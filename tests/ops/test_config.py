@@ -7,11 +7,14 @@ import trustme
 from sluice.actors.settings import (
     BreakerSettings,
     ConnectionSettings,
+    LimitSettings,
+    Rate,
     RescueSettings,
     RetrySettings,
     Secret,
     Timeouts,
 )
+from sluice.http.auth_settings import AuthSettings
 from sluice.ops.config import Config, ConfigurationError, EdgeLimits, ServerSettings, load
 from sluice.ops.config.rules import Rule
 from sluice.ops.config.schema import SCHEMA, Named, Table
@@ -224,7 +227,7 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
             (
                 'sluice.toml:1: conections: unknown key, did you mean "connections"?; allowed: '
                 "server, control, store, connections, timeouts, retries, "
-                "rescue, breaker, limits, cache, queue, "
+                "rescue, breaker, limits, auth, cache, queue, "
                 "cors, providers, models"
             ),
         ),
@@ -233,7 +236,7 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
             (
                 "sluice.toml:1: bind: unknown key, it belongs in [server]; allowed: server, "
                 "control, store, connections, timeouts, retries, "
-                "rescue, breaker, limits, cache, queue, cors, providers, "
+                "rescue, breaker, limits, auth, cache, queue, cors, providers, "
                 "models"
             ),
         ),
@@ -335,14 +338,16 @@ def test_many_mistakes_are_told_at_once_in_the_order_of_the_file(mistakes: Mista
             "[limits]\nip = '100/min'",
             (
                 'sluice.toml:2: limits.ip: "100/min" is not a rate; allowed: "NUMBER/second", '
-                '"/minute", "/hour" or "/day" (a bare number is per minute)'
+                '"/minute", "/hour" or "/day" (a bare number is per minute), of up to 100000, '
+                'or "off"'
             ),
         ),
         (
             "[limits]\nuser = 0",
             (
                 'sluice.toml:2: limits.user: "0/hour" would refuse everything; allowed: '
-                '"NUMBER/second", "/minute", "/hour" or "/day" (a bare number is per hour)'
+                '"NUMBER/second", "/minute", "/hour" or "/day" (a bare number is per hour), '
+                'of up to 100000, or "off"'
             ),
         ),
         (
@@ -579,13 +584,13 @@ def notices(config: Config) -> list[str]:
     return [str(notice) for notice in config.notices if notice.key != "models"]
 
 
-def test_limits_that_do_not_limit_are_named_plainly(toml: Load) -> None:
-    assert notices(toml('[limits]\nip = "5/minute"')) == [
-        (
-            "sluice.toml:1: limits: has no effect in this version: REQUESTS ARE NOT LIMITED, "
-            "neither by address nor by user nor by token"
-        )
-    ]
+def test_limits_limit_unless_they_are_off(toml: Load) -> None:
+    config = toml('[limits]\nip = "5/minute"\nuser = "off"\ntoken = 3')
+    assert notices(config) == []
+    assert config.limits == LimitSettings(Rate(5, "minute"), None, Rate(3, "hour"))
+    assert toml("").limits == LimitSettings(
+        Rate(100, "minute"), Rate(1000, "hour"), Rate(10_000, "hour")
+    )
 
 
 @pytest.mark.parametrize(
@@ -688,6 +693,8 @@ def test_every_key_of_the_schema_that_has_an_effect_fits_its_struct() -> None:
         "connections": ConnectionSettings,
         "timeouts": Timeouts,
         "retries": RetrySettings,
+        "limits": LimitSettings,
+        "auth": AuthSettings,
     }
     for name, struct in structs.items():
         table = SCHEMA.keys[name]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.actors.settings import Secret
+from sluice.actors.settings import LimitSettings, Rate, Secret
 from sluice.ops.config import ConfigurationError, load
 from sluice.ops.config.environment import variable
 
@@ -178,8 +178,9 @@ def test_the_seeds_names_work_and_count_in_the_seeds_windows() -> None:
     }
     config = load(None, seeds)
     assert config.connections.limit == 40
-    (told,) = [notice for notice in config.notices if notice.key == "limits"]
-    assert "REQUESTS ARE NOT LIMITED" in told.text
+    assert config.limits == LimitSettings(
+        ip=Rate(50, "minute"), user=Rate(10, "second"), token=Rate(7, "hour")
+    )
     (mistake,) = mistakes(None, {"RATE_LIMIT_PER_IP": "lots"})
     assert mistake.startswith('RATE_LIMIT_PER_IP: limits.ip: "lots" is not a rate')
 

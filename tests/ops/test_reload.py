@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
+from sluice.actors.settings import LimitSettings, Rate
 from sluice.ops.config import Config, load
 from sluice.ops.config.schema import SCHEMA, WITHOUT_EFFECT, Table
+from sluice.ops.control.limits import adopted
 from sluice.ops.reload import EFFECTS, Plan, pem_files, plan
 
 PROVIDER = "[providers.a]\nbase_url = 'http://a'\n[models.m]\nprovider = 'a'\n"
@@ -107,3 +110,21 @@ def test_a_breakers_figures_change_live_and_whether_there_is_one_needs_new_worke
     assert (found.workers, found.restart) == ((), ())
     off = between(tmp_path, "", "[breaker]\nenabled = false\n")
     assert (off.live, off.workers) == ((), ("breaker.enabled",))
+
+
+def test_a_limit_that_changed_is_one_key_and_changes_at_once(tmp_path: Path) -> None:
+    old = config_of(tmp_path, "[limits]\nip = '5/minute'\ntoken = 'off'\n")
+    new = config_of(tmp_path, "[limits]\nip = '6/hour'\ntoken = '7/day'\n")
+    found = plan(old, new, several=True)
+    assert (found.live, found.workers, found.restart) == (("limits.ip", "limits.token"), (), ())
+    operators = replace(old.limits, user=Rate(1, "second"), ip=None)
+    assert adopted(operators, new.limits, found.live) == LimitSettings(
+        ip=Rate(6, "hour"), user=Rate(1, "second"), token=Rate(7, "day")
+    )
+
+
+def test_credentials_that_changed_are_had_by_new_workers(tmp_path: Path) -> None:
+    old = config_of(tmp_path, "")
+    new = config_of(tmp_path, f"[auth.tokens.a]\nsha256 = '{'0' * 64}'\n")
+    assert plan(old, new, several=True).workers == ("auth.tokens.a",)
+    assert plan(old, new, several=False).restart == ("auth.tokens.a",)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import trio
+from tests.actors.fakes import UNLIMITED
 
 from sluice.actors.settings import (
     BreakerSettings,
@@ -65,6 +66,7 @@ async def open_service(
         model = ModelSettings("sim-*", "simulator", timeouts=timeouts or Timeouts())
         config = Config(
             server=ServerSettings(bind="127.0.0.1:0", drain=1.0, http1=http1),
+            limits=UNLIMITED,
             providers={"simulator": provider},
             models={
                 "sim-*": model,

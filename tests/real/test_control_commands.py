@@ -33,6 +33,9 @@ workers = 0
 drain = 30
 data_dir = "{folder}/data"
 
+[limits]
+ip = "off"
+
 [providers.simulator]
 base_url = "{base_url}"
 api_key = "env:PROVIDER_KEY"

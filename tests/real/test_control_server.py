@@ -28,6 +28,8 @@ from sluice.ops.control.protocol import (
     Events,
     Happened,
     LevelSet,
+    LimitKind,
+    LimitsSet,
     LogLevel,
     Node,
     Outcome,
@@ -78,6 +80,9 @@ class Fake:
 
     async def breaker(self, name: str, order: BreakerOrder | None) -> list[BreakerStatus]:
         raise Refused("unknown_breaker", f"there is no {name} to {order}")
+
+    async def limit(self, kind: LimitKind | None, rate: str | None) -> LimitsSet:
+        return LimitsSet({}, {})
 
     async def glance(self) -> Glance:
         return Glance(at=trio.current_time())

@@ -40,6 +40,9 @@ bind = "127.0.0.1:0"
 workers = 0
 drain = {drain}
 
+[limits]
+ip = "off"
+
 [providers.simulator]
 base_url = "{base_url}"
 api_key = "env:PROVIDER_KEY"

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import trio
 from prometheus_client.parser import text_string_to_metric_families
+from tests.actors.fakes import UNLIMITED
 from tests.http.edge_world import Answer, RawClient
 
 from sluice.actors.connections import Count, SlotsInUse
@@ -115,6 +116,7 @@ async def open_world(
                 connections=ConnectionSettings(limit=limit),
                 breaker=BreakerSettings(failures=1000),
                 retries=RetrySettings(attempts=0),
+                limits=UNLIMITED,
                 providers={"simulator": ProviderSettings("simulator", simulator.base_url)},
                 models={
                     name: ModelSettings(name, "simulator", timeouts=own)

@@ -60,11 +60,22 @@ async def test_a_refused_request_has_one_line_like_any_other(
             assert (await world.send(data)).status == status
     served, refused = lines
     shape = served.keys() | ({"error_type", "error_stage"} if status < 500 else set())
+    if end != "missing_required_parameter":
+        shape -= {"caller", "caller_kind"}  # the edge refuses without asking who it is
     assert refused.keys() == shape
     assert (refused["status"], refused["end"], refused["level"]) == (status, end, "info")
     assert SECRET not in json.dumps(refused).lower()
     if b"mine-1" in data:
         assert (refused["request_id"], refused["route"]) == ("mine-1", CHAT)
+
+
+async def test_the_line_tells_who_asked(tmp_path: Path) -> None:
+    with log_at("info", tmp_path / "log") as lines:
+        async with open_world() as world:
+            assert (await world.ask("sim-ok", stream=False)).status == 200
+            assert (await world.send(post(CHAT, b"{}"))).status == 400
+    for line in lines:
+        assert (line["caller_kind"], line["caller"]) == ("ip", "127.0.0.1")
 
 
 async def test_small_requests_have_one_line_each_at_level_debug(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import trio
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
+from tests.actors.fakes import UNLIMITED
 from tests.http.edge_world import Answer, RawClient
 from tests.service.operators_world import Samples, total, until
 from tests.service.raw_provider import RawProvider, open_raw_provider
@@ -31,6 +32,7 @@ from sluice.actors.connections import Count, SlotsInUse
 from sluice.actors.settings import (
     BreakerSettings,
     ConnectionSettings,
+    LimitSettings,
     ModelSettings,
     ProviderSettings,
     RescueSettings,
@@ -40,6 +42,7 @@ from sluice.actors.settings import (
 )
 from sluice.actors.stream import Stream
 from sluice.engine import ActorStatistics
+from sluice.http.auth_settings import AuthSettings
 from sluice.http.edge_state import EdgeStatistics
 from sluice.http.server import bind
 from sluice.ops.config import Config, EdgeLimits, ServerSettings
@@ -71,6 +74,8 @@ _COUNTED: dict[str, list[str]] = {
     # No request to stream: counted nowhere.
     **{code: [] for code in ("not_implemented", "http_version", "unknown_route")},
     "method_not_allowed": [],
+    # Counted by its limit alone.
+    "rate_limit_exceeded": [],
 }
 """What answers count as, by their outcome, whatever provider they came from."""
 _KINDS = {
@@ -328,6 +333,8 @@ async def open_world(
     retries: RetrySettings = ONCE,
     rescue: RescueSettings = RESCUE,
     models: Sequence[ModelSettings] = (),
+    limits: LimitSettings = UNLIMITED,
+    auth: AuthSettings | None = None,
     **timeouts: float,
 ) -> AsyncIterator[World]:
     """Sluice in this process; see the module's first lines.
@@ -357,6 +364,8 @@ async def open_world(
             config = Config(
                 server=_server(drain, edge or EdgeLimits(), client_tls),
                 connections=ConnectionSettings(limit=limit),
+                limits=limits,
+                auth=auth or AuthSettings(),
                 timeouts=Timeouts(**timeouts),
                 providers=_providers(urls, provider_tls, provider_format),
                 retries=retries,

@@ -1,0 +1,179 @@
+"""The limiter in a real Valkey: its script against the same algorithm in Python, and its bounds."""
+
+from __future__ import annotations
+
+import itertools
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.real.store_networks import Node, node
+from tests.real.store_servers import valkey
+from tests.real.test_store_servers import connected
+
+from sluice.actors.callers import Caller
+from sluice.actors.limit_script import TAKE, read, taking
+from sluice.actors.limiter import Limiter
+from sluice.actors.settings import LimitSettings, Rate
+from sluice.actors.sliding import SlidingLog
+from sluice.actors.store import Patience, StoreSettings
+
+pytestmark = pytest.mark.real
+
+WINDOW = 1000
+"""Seconds of a clock that the test sets; by the server's own no key expires meanwhile."""
+WITH_CLOCK = TAKE.source.replace("redis.call('TIME')", "{ARGV[3], ARGV[4]}")
+START = 1_700_000_000
+MANY = 20_000
+"""Callers: four times as many as have a worker remember the most that it ever does."""
+names = (f"caller-{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One for all: no two tests have a caller in common."""
+    with node(valkey(), tmp_path_factory.mktemp("store")) as started:
+        yield started
+
+
+@pytest.fixture
+def url(server: Node) -> str:
+    return f"redis://{server}"
+
+
+def take(server: Node, key: str, limit: int, now: int) -> list[Any]:
+    """The script's answer at ``now``."""
+    answer = server.run("EVAL", WITH_CLOCK, 1, key, limit, WINDOW * 1_000_000, START + now, 0)
+    accepted, remaining, wait = answer
+    return [accepted, remaining, wait // 1_000_000]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 2 * WINDOW), st.integers(1, 6)), max_size=40),
+    alike=st.booleans(),
+)
+def test_the_script_decides_as_the_algorithm_in_python_does(
+    server: Node, steps: list[tuple[int, int]], alike: bool
+) -> None:
+    log, name, now = SlidingLog(), next(names), 0
+    for gap, limit in steps:
+        now += gap
+        limit = 3 if alike else limit  # noqa: PLW2901 -- most limits stay as they are
+        accepted, remaining, wait = take(server, name, limit, now)
+        expected = log.take(limit, WINDOW, now)
+        assert (bool(accepted), remaining, wait) == (
+            expected.accepted,
+            expected.remaining,
+            expected.wait,
+        )
+        assert server.run("LLEN", name) == len(log.times)
+
+
+def test_a_long_list_is_cut_where_the_window_begins(server: Node) -> None:
+    name = next(names)
+    for number in range(300):
+        assert take(server, name, 500, number * 3)[0] == 1
+    assert take(server, name, 500, 1500) == [1, 500 - 134, 1]
+    assert server.run("LLEN", name) == 134
+
+
+def test_while_the_servers_clock_is_set_back_time_stands_still(server: Node) -> None:
+    name = next(names)
+    assert take(server, name, 2, 500)[0] == 1
+    assert take(server, name, 2, 100) == [1, 0, WINDOW]
+    assert take(server, name, 2, 1499) == [0, 0, 1]
+    assert take(server, name, 2, 1500)[0] == 1
+
+
+def test_what_seems_to_be_far_ahead_is_forgotten(server: Node) -> None:
+    name = next(names)
+    assert take(server, name, 1, 50 * WINDOW)[0] == 1
+    assert take(server, name, 1, 0)[0] == 1
+
+
+def test_a_caller_is_forgotten_when_the_last_of_his_requests_leaves_the_window(
+    server: Node,
+) -> None:
+    op = taking("ip", next(names), Rate(3, "minute"))
+    answer = server.run("EVAL", op.source, *op.args[2:])
+    assert read(answer, Rate(3, "minute")).accepted
+    assert 59_000 < server.run("PTTL", op.key) <= 60_000
+
+
+async def test_two_workers_that_share_a_store_share_the_limit(url: str) -> None:
+    limits = LimitSettings(ip=Rate(7, "hour"))
+    caller = Caller("ip", next(names))
+    async with (
+        connected(StoreSettings(url)) as one,
+        connected(StoreSettings(url)) as other,
+    ):
+        workers = [Limiter(limits, one), Limiter(limits, other)]
+        verdicts = []
+        for worker in workers * 10:
+            verdict = await worker.take(caller, Patience())
+            assert verdict is not None
+            verdicts.append(verdict)
+    assert [each.accepted for each in verdicts] == [True] * 7 + [False] * 13
+    assert [each.remaining for each in verdicts[:7]] == [6, 5, 4, 3, 2, 1, 0]
+    assert all(0 < each.wait <= 3600 for each in verdicts)
+    assert sum(each.statistics().by_store for each in workers) == 20
+
+
+async def test_a_store_that_is_stopped_costs_a_share_and_a_bounded_time(
+    server: Node, url: str
+) -> None:
+    limits = LimitSettings(ip=Rate(8, "hour"), replicas=2)
+    async with connected(StoreSettings(url)) as client:
+        limiter = Limiter(limits, client, processes=2)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            patience, caller = Patience(), Caller("ip", next(names))
+            verdicts = [await limiter.take(caller, patience) for _ in range(4)]
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        assert [each is not None and each.accepted for each in verdicts] == [
+            *(True, True),
+            *(False, False),
+        ]
+        assert limiter.statistics().locally == 4
+        with trio.fail_after(20):
+            while limiter.statistics().by_store == 0:
+                await limiter.take(Caller("ip", next(names)), Patience())
+                await trio.sleep(0.01)
+
+
+async def test_many_callers_leave_nothing_in_the_worker_and_expire_in_the_store(
+    server: Node, url: str
+) -> None:
+    before = server.run("DBSIZE")
+
+    async def ask(numbers: range, limiter: Limiter) -> None:
+        for number in numbers:
+            verdict = await limiter.take(Caller("ip", f"many-{number}"), Patience(5))
+            assert verdict is not None
+            assert verdict.accepted
+
+    async with connected(StoreSettings(url, timeout=1.0)) as client:
+        limiter = Limiter(LimitSettings(ip=Rate(100, "second")), client)
+        await ask(range(5000), limiter)
+        began = resident()
+        async with trio.open_nursery() as nursery:
+            for part in range(64):
+                nursery.start_soon(ask, range(5000 + part, MANY, 64), limiter)
+        assert resident() - began < 2 * 2**20
+        assert limiter.statistics().by_store == MANY
+    with trio.fail_after(20):
+        while server.run("DBSIZE") > before:  # noqa: ASYNC110 -- nothing tells of it
+            await trio.sleep(0.05)
+
+
+def resident() -> int:
+    """Bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
