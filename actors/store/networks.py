@@ -1,7 +1,7 @@
 """The servers behind a URL, and the client that uses them.
 
-What only a cluster or sentinels need is imported where one is configured: redis-py would be a
-quarter of the time that a worker takes to start.
+What only a cluster or sentinels need is imported where one is configured: a worker that is to
+replace a dead one should not wait for redis-py if nothing uses it.
 """
 
 from __future__ import annotations
