@@ -13,10 +13,10 @@ import trio
 from sluice.engine import EngineError, LinkLost, join
 from sluice.http.spread import Spread
 from sluice.ops import logs
+from sluice.ops.collector import spare_the_collector
 from sluice.ops.config import Config
 from sluice.ops.limits import descriptors_for, raise_descriptors
 from sluice.ops.place import CONFIGURATION, LISTENING, PROTOCOL, SPREAD, place_of
-from sluice.ops.serve import spare_the_collector
 from sluice.ops.worker import Worker, open_worker
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ import trio
 from sluice.engine import EngineError
 from sluice.http.edge_settings import BACKLOG
 from sluice.http.server import bind
+from sluice.ops.collector import spare_the_collector
 from sluice.ops.config import Config
 from sluice.ops.control.controlled import Controlled
 from sluice.ops.control.place import CannotListen
@@ -161,14 +161,3 @@ def _leave(name: str) -> NoReturn:
         print(f"sluice: {name}: ended by force while starting", file=sys.stderr, flush=True)
     finally:  # also if nobody reads standard error any more
         os._exit(1)
-
-
-def spare_the_collector() -> None:
-    """Have the garbage collector look only at what came after the start, and less often.
-
-    What was imported and built by now stays for good: looking through it again and again took
-    a tenth of a paced stream's time, in pauses of 20 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)

@@ -1,4 +1,8 @@
-"""The servers behind a URL, and the client that uses them."""
+"""The servers behind a URL, and the client that uses them.
+
+What only a cluster or sentinels need is imported where one is configured: a worker that is to
+replace a dead one should not wait for redis-py if nothing uses it.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,8 @@ import trio
 from .address import Address, ClusterAddress, SentinelAddress, ServerAddress, SocketAddress, parse
 from .channel import Change, Channel
 from .client import Network, StoreClient
-from .cluster import Cluster
 from .counts import Counts
 from .dial import PING, WRITE, Dial, dial
-from .discovery import master_of
 from .operation import Op
 from .settings import StoreSettings
 
@@ -80,12 +82,16 @@ def _network(address: Address, settings: StoreSettings, make: Callable[..., Chan
         case SentinelAddress():
             return _by_sentinels(address, settings, make)
         case ClusterAddress(tls=tls):
+            from .cluster import Cluster  # noqa: PLC0415 -- see the module
+
             return Cluster(address, settings, settings.tls_context() if tls else None, make)
 
 
 def _by_sentinels(
     address: SentinelAddress, settings: StoreSettings, make: Callable[..., Channel]
 ) -> Network:
+    from .discovery import master_of  # noqa: PLC0415 -- see the module
+
     tls = settings.tls_context() if address.tls else None
 
     async def follow(probe: Op) -> trio.abc.Stream:
