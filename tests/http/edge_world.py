@@ -19,7 +19,7 @@ from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeState
 from sluice.http.server import bind, serve
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test that waits for bytes has failed."""
 
 GET = b"GET / HTTP/1.1\r\nHost: sluice\r\n\r\n"
