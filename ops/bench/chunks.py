@@ -12,7 +12,7 @@ CHUNKS = 20
 DONE = "[DONE]"
 
 _TEXT = "Every stream has its own task and the pump moves all of their bytes, at once. "
-_PIECES = CHUNKS - 3
+_PIECES = CHUNKS - 2
 
 
 class BrokenAnswerError(Exception):
@@ -40,9 +40,14 @@ def text() -> str:
 
 
 def frames() -> list[str]:
-    """The answer as SSE, a string a chunk, each about 220 bytes."""
-    deltas = [_choice({"role": "assistant", "content": "", "refusal": None})]
-    deltas += [_choice({"content": piece}) for piece in _pieces()]
+    """The answer as SSE, a string a chunk, each about 220 bytes.
+
+    The first says something already: a proxy may wait for that, as long as another provider could
+    still be asked, and the time to the first chunk is the time to the first text.
+    """
+    first, *others = _pieces()
+    deltas = [_choice({"role": "assistant", "content": first})]
+    deltas += [_choice({"content": piece}) for piece in others]
     deltas += [_choice({}, finish="stop"), _usage()]
     events = [f"data: {msgspec.json.encode(_chunk(part)).decode()}\n\n" for part in deltas]
     events[-1] += f"data: {DONE}\n\n"

@@ -32,6 +32,7 @@ DOWN = "sim-503"
 @pytest.fixture(autouse=True)
 def two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_SERVER__WORKERS", "2")
+    monkeypatch.setenv("SLUICE_RETRIES__ATTEMPTS", "0")
 
 
 class Watched:

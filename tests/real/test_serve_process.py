@@ -278,7 +278,10 @@ TOKEN = "token-marker-3d4e"
 ANSWER = text_of(SHORT, PROMPT, 4)
 
 
-async def test_log_lines_are_json_in_utc_without_prompts_answers_and_secrets(start: Start) -> None:
+async def test_log_lines_are_json_in_utc_without_prompts_answers_and_secrets(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_BREAKER__FAILURES", "1000")  # many fail here on purpose
     service = await start()
     head = b"Authorization: Bearer %b\r\nX-Request-Id: mine-1\r\nContent-" % TOKEN.encode()
 
