@@ -32,7 +32,7 @@ def named(model: str) -> str:
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
     fallbacks = {named(model): ["sim-ok"] for model in FAULTS}
-    options, timeouts = Options(same=True, chunks=60), Timeouts(idle=0.3, heartbeat=0.1)
+    options, timeouts = Options(same=True, chunks=60), Timeouts(idle=2, heartbeat=0.1)
     async with open_service(options=options, timeouts=timeouts, fallbacks=fallbacks) as running:
         yield running
 
@@ -66,7 +66,7 @@ async def test_the_anthropic_sdk_puts_one_message_together(service: Service) -> 
 
 async def test_an_answer_that_differs_ends_in_one_error_for_the_openai_sdk() -> None:
     fallbacks = {named(model): ["sim-ok"] for model in FAULTS}
-    options, timeouts = Options(chunks=60), Timeouts(idle=0.3)
+    options, timeouts = Options(chunks=60), Timeouts(idle=2)
     async with open_service(options=options, timeouts=timeouts, fallbacks=fallbacks) as service:
         for model, code in FAULTS.items():
             with pytest.raises(openai.APIError) as caught:

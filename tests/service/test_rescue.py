@@ -67,7 +67,7 @@ async def rescues(world: World, result: str) -> float:
 
 async def test_whatever_breaks_a_stream_the_same_answer_of_a_fallback_makes_it_whole() -> None:
     async with open_world(
-        models=chained({failing(each): [OK] for each in FAULTS}), idle=0.3
+        models=chained({failing(each): [OK] for each in FAULTS}), idle=1
     ) as world:
         wanted = text_of(await world.ask(OK))
         for model in FAULTS:
@@ -82,7 +82,7 @@ async def test_whatever_breaks_a_stream_another_answer_of_a_fallback_is_not_put_
     models = {failing(each, same=False): code for each, code in FAULTS.items()}
     del models[failing("sim-no-end", same=False)]  # which lacks nothing
     others = {each: ["sim-ok?chunks=30"] for each in models}
-    async with open_world(models=chained(others), idle=0.3) as world:
+    async with open_world(models=chained(others), idle=1) as world:
         for model, code in models.items():
             answer = await world.ask(model)
             assert outcome_of(answer) == code
