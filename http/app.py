@@ -10,11 +10,11 @@ from __future__ import annotations
 from sluice.actors.failures import Failure
 
 from .asgi import JSON, Headers, Receive, Scope, Send, answer, with_headers, without_body
+from .callers.identity import CHALLENGE
 from .chat import ChatRoute
 from .cors import Cors
-from .dialects import DIALECTS
 from .errors import openai_body
-from .identity import CHALLENGE
+from .formats.dialects import DIALECTS
 from .json_body import invalid
 from .plain_report import request_id
 from .quart_app import build_quart

@@ -7,18 +7,18 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from sluice.actors.callers import Caller
-from sluice.actors.client import Client
 from sluice.actors.failures import Failure, counted_as
-from sluice.actors.stream import Job
-from sluice.actors.streams import NotAccepting
+from sluice.actors.limits.callers import Caller
+from sluice.actors.streams.client import Client
+from sluice.actors.streams.stream import Job
+from sluice.actors.streams.streams import NotAccepting
 
 from .asgi import JSON, Headers, Receive, Scope, Send, answer
 from .asgi_client import asgi_client
+from .callers.identity import CHALLENGE
 from .cors import Cors
 from .errors import retry_after
-from .exchange import EXTENSION, REFUSED
-from .identity import CHALLENGE
+from .http1.exchange import EXTENSION, REFUSED
 from .plain_report import plain_report, request_id
 from .services import AppServices
 

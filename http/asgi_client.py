@@ -1,4 +1,4 @@
-"""`sluice.actors.client.Client` on any ASGI server: what we stream through when it is not our edge.
+"""The way to a client on any ASGI server: what we stream through when it is not our edge.
 
 It does what ASGI can do, which is less than the edge does: every write goes through the
 server's own queue, so a client that stops reading is noticed only if the server waits for it,

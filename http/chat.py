@@ -9,15 +9,15 @@ from typing import Final
 
 import trio
 
-from sluice.actors.callers import Caller
 from sluice.actors.failures import ClientLeft, Failure
+from sluice.actors.limits.callers import Caller
 from sluice.actors.settings import ModelSettings, Routing
-from sluice.actors.stream import Job
+from sluice.actors.streams.stream import Job
 
 from .arrival import Arrival
 from .asgi import Receive, Scope, Send
 from .cors import Cors
-from .dialects import Dialect
+from .formats.dialects import Dialect
 from .json_body import check_headers, invalid, read_body
 from .services import AppServices
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 import trio
 
-from sluice.actors.pump import Watcher
-from sluice.actors.reports import RequestReport
+from sluice.actors.metrics.reports import RequestReport
+from sluice.actors.streams.pump import Watcher
 from sluice.engine import Actor, Context
 
 from .asgi import Asgi

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sluice.actors.reports import RequestReport
+from sluice.actors.metrics.reports import RequestReport
 
 from .asgi import Scope
 from .edge_settings import EdgeSettings
+from .http1.refusals import Refused
 from .plain_report import refusal_report
-from .refusals import Refused
 from .spread import Spread
 
 if TYPE_CHECKING:
-    from .connection import Connection
+    from .http1.connection import Connection
 
 logger = logging.getLogger("sluice.edge")
 

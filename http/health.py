@@ -11,8 +11,8 @@ from typing import Final, Literal, TypeVar
 import msgspec
 import trio
 
-from sluice.actors.connections import Count, SlotsInUse
-from sluice.actors.metrics import Figures, Vitals
+from sluice.actors.metrics.metrics import Figures, Vitals
+from sluice.actors.slots.connections import Count, SlotsInUse
 from sluice.engine import ActorError, Message, Ref
 
 from .services import AppServices, Lifecycle, ProviderState

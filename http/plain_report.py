@@ -10,10 +10,10 @@ from typing import Final
 
 from sluice.actors.failures import ErrorType, Stage
 from sluice.actors.ids import new_id
-from sluice.actors.reports import RequestReport
+from sluice.actors.metrics.reports import RequestReport
 
 from .asgi import Headers, Scope, find
-from .refusals import Refused
+from .http1.refusals import Refused
 from .routes import OTHER, route_of
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")

@@ -14,9 +14,9 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
-from sluice.actors import pages
 from sluice.actors.failures import Failure
-from sluice.actors.metrics import Render, negotiate
+from sluice.actors.metrics import pages
+from sluice.actors.metrics.metrics import Render, negotiate
 from sluice.engine import ActorCrashed, ActorError, ActorStopped, AskTimeout, MailboxFull
 
 from . import health, models

@@ -24,19 +24,19 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config, Sockets
 from hypercorn.utils import parse_socket_addr
 
-from sluice.actors.pump import Watcher
+from sluice.actors.streams.pump import Watcher
 
 from .asgi import Asgi, Scope
-from .connection import Connection
 from .edge_settings import EdgeSettings
 from .edge_state import EdgeState
 from .foreign import ForeignConnection
+from .http1.connection import Connection
+from .http1.refusals import too_many_connections
+from .http1.response_head import refusal
+from .http1.tls_wire import TLSWire
+from .http1.wire import SocketWire
 from .listener import SharedListener
-from .refusals import too_many_connections
-from .response_head import refusal
 from .spread import BEAT, Spread
-from .tls_wire import TLSWire
-from .wire import SocketWire
 
 HYPERCORN = "0.18.0"
 """The version whose `worker_serve` is known to take another ``TCPServer``."""

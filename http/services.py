@@ -7,13 +7,13 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from sluice.actors.client import Client
-from sluice.actors.reports import RequestReport
+from sluice.actors.metrics.reports import RequestReport
 from sluice.actors.settings import Routing
-from sluice.actors.stream import Job
+from sluice.actors.streams.client import Client
+from sluice.actors.streams.stream import Job
 from sluice.engine import Ref
 
-from .identity import Identity
+from .callers.identity import Identity
 
 Lifecycle = Literal["starting", "serving", "draining"]
 ProviderState = Literal["ok", "degraded", "down"]
@@ -21,7 +21,7 @@ ProviderState = Literal["ok", "degraded", "down"]
 
 
 class StreamService(Protocol):
-    """Runs streams: `sluice.actors.streams.Streams`."""
+    """Runs streams: `sluice.actors.streams.streams.Streams`."""
 
     @property
     def accepting(self) -> bool:

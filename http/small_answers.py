@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import trio
 
-from sluice.actors.reports import RequestReport
+from sluice.actors.metrics.reports import RequestReport
 
 from .asgi import Event, Scope, Send
-from .exchange import REFUSED
+from .http1.exchange import REFUSED
 from .leaving import without_leaving
 from .plain_report import plain_report
 from .routes import route_of

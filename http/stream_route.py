@@ -12,18 +12,18 @@ from urllib.parse import parse_qsl
 
 import trio
 
-from sluice.actors.callers import Caller
 from sluice.actors.failures import ClientLeft, Failure
-from sluice.actors.stream import Job
+from sluice.actors.limits.callers import Caller
+from sluice.actors.streams.stream import Job
 
 from .arrival import Arrival
 from .asgi import Receive, Scope, Send, find
 from .chat import find_model
 from .cors import Cors
 from .errors import sluice_body
+from .formats.sluice_format import SluiceClient
 from .json_body import check_headers, invalid, read_body
 from .services import AppServices
-from .sluice_format import SluiceClient
 from .validation import (
     AskedInOpenAI,
     Fields,

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from sluice.actors.requests import translated
+from sluice.actors.formats.requests import translated
 from sluice.actors.settings import MAX_TOKENS
 
 from .going_on import is_free_text, with_answer
@@ -207,7 +207,7 @@ def for_provider(fields: Fields, model: str | None, *, stream: bool) -> bytes:
 
 
 class AskedInOpenAI(msgspec.Struct, frozen=True):
-    """A request in OpenAI's words: see `sluice.actors.formats.Asked`."""
+    """A request in OpenAI's words: see `sluice.actors.formats.format.Asked`."""
 
     fields: Fields
     streamed: bool

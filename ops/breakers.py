@@ -11,9 +11,9 @@ from typing import Final
 
 import structlog
 
-from sluice.actors.breaker import State
-from sluice.actors.breakers import OTHER, Breakers
-from sluice.actors.circuits import Change, Circuits, OnBulletin, provider_of
+from sluice.actors.breakers.breaker import State
+from sluice.actors.breakers.breakers import OTHER, Breakers
+from sluice.actors.breakers.circuits import Change, Circuits, OnBulletin, provider_of
 from sluice.engine import ChildSpec, SupervisorSpec
 from sluice.http.services import ProviderState
 from sluice.ops.config import Config

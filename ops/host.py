@@ -23,21 +23,21 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 import trio
 
-from sluice.actors import shares
-from sluice.actors.breakers import OTHER, Bereaved
-from sluice.actors.catalog import Known
-from sluice.actors.circuits import Bulletin
-from sluice.actors.leases import Leases
-from sluice.actors.lending import Lender, Shrink
-from sluice.actors.merging import Whole
-from sluice.actors.outbox import Outbox
-from sluice.actors.process import sample_process
-from sluice.actors.samplers import breaker_sampler, engine_sampler
+from sluice.actors.breakers.breakers import OTHER, Bereaved
+from sluice.actors.breakers.circuits import Bulletin
+from sluice.actors.metrics import shares
+from sluice.actors.metrics.catalog import Known
+from sluice.actors.metrics.merging import Whole
+from sluice.actors.metrics.outbox import Outbox
+from sluice.actors.metrics.process import sample_process
+from sluice.actors.metrics.samplers import breaker_sampler, engine_sampler
+from sluice.actors.metrics.shares import Collector
+from sluice.actors.metrics.tally import Tally
 from sluice.actors.settings import LimitSettings
-from sluice.actors.shares import Collector
+from sluice.actors.slots.leases import Leases
+from sluice.actors.slots.lending import Lender, Shrink
 from sluice.actors.store import Change
-from sluice.actors.streams import Learn
-from sluice.actors.tally import Tally
+from sluice.actors.streams.streams import Learn
 from sluice.engine import (
     ActorError,
     ActorStatistics,

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 import structlog
 
-from sluice.actors.circuits import Change
-from sluice.actors.reports import RequestReport
+from sluice.actors.breakers.circuits import Change
+from sluice.actors.metrics.reports import RequestReport
 from sluice.actors.store import Change as StoreChange
 from sluice.engine import Event
 from sluice.ops.logs import line_of

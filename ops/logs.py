@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 import msgspec
 import structlog
 
-from sluice.actors.reports import Attempt, RequestReport
+from sluice.actors.metrics.reports import Attempt, RequestReport
 
 from .log_pipe import LogPipe, LogPipeStatistics
 from .redaction import STARS, redact_item

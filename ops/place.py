@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sluice.actors.breakers import AskBulletin, Judged, Probe
-from sluice.actors.connections import Count
-from sluice.actors.lending import Borrow, Has, Look, Spare
-from sluice.actors.metrics import Figures, Render
-from sluice.actors.pages import Rest
-from sluice.actors.shares import GiveShares, TakeShares
-from sluice.actors.streams import Learn, Place
+from sluice.actors.breakers.breakers import AskBulletin, Judged, Probe
+from sluice.actors.metrics.metrics import Figures, Render
+from sluice.actors.metrics.pages import Rest
+from sluice.actors.metrics.shares import GiveShares, TakeShares
+from sluice.actors.slots.connections import Count
+from sluice.actors.slots.lending import Borrow, Has, Look, Spare
+from sluice.actors.streams.streams import Learn, Place
 from sluice.engine import Message, Protocol
 from sluice.ops.control.orders import Finished, LimitTo, LogFrom, Order, Report, Survey
 

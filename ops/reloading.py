@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from sluice.actors.circuits import Circuits
+from sluice.actors.breakers.circuits import Circuits
 from sluice.engine import EngineError
 from sluice.ops import logs
 from sluice.ops.config import Config, ConfigurationError

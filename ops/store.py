@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sluice.actors.samplers import Sampler
+from sluice.actors.metrics.samplers import Sampler
+from sluice.actors.metrics.tally import Histogram, Tally
 from sluice.actors.store import (
     EMBEDDED,
     Change,
@@ -20,7 +21,6 @@ from sluice.actors.store import (
     open_client,
 )
 from sluice.actors.store.counts import Counts
-from sluice.actors.tally import Histogram, Tally
 from sluice.engine import ChildSpec, SupervisorSpec
 from sluice.ops.config import Config
 

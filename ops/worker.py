@@ -26,21 +26,16 @@ from importlib import metadata
 
 import trio
 
-from sluice.actors.accounting import Window
-from sluice.actors.borrowing import Borrower, Lease, LeasedConnections
-from sluice.actors.catalog import Known
-from sluice.actors.connections import Connections
-from sluice.actors.ledger import Ledger
-from sluice.actors.limiter import Limiter
-from sluice.actors.metrics import Metrics
-from sluice.actors.outbox import Outbox
-from sluice.actors.permits import Permits
-from sluice.actors.process import sample_process
-from sluice.actors.provider import Provider, ProviderClient, Shelf
-from sluice.actors.pump import EpollPoller, Pump
-from sluice.actors.reports import RequestReport
-from sluice.actors.returns import Returns
-from sluice.actors.samplers import (
+from sluice.actors.breakers.permits import Permits
+from sluice.actors.limits.limiter import Limiter
+from sluice.actors.metrics.accounting import Window
+from sluice.actors.metrics.catalog import Known
+from sluice.actors.metrics.ledger import Ledger
+from sluice.actors.metrics.metrics import Metrics
+from sluice.actors.metrics.outbox import Outbox
+from sluice.actors.metrics.process import sample_process
+from sluice.actors.metrics.reports import RequestReport
+from sluice.actors.metrics.samplers import (
     Sampler,
     breaker_sampler,
     engine_sampler,
@@ -48,14 +43,19 @@ from sluice.actors.samplers import (
     permit_sampler,
     provider_sampler,
 )
-from sluice.actors.scan import Scan, tick_for
+from sluice.actors.metrics.shares import ShareGiver
+from sluice.actors.metrics.tally import Tally
+from sluice.actors.providers.provider import Provider, ProviderClient, Shelf
+from sluice.actors.providers.upstream_failures import stopped
 from sluice.actors.settings import LimitSettings, Timeouts
-from sluice.actors.shares import ShareGiver
-from sluice.actors.slots import Slots
+from sluice.actors.slots.borrowing import Borrower, Lease, LeasedConnections
+from sluice.actors.slots.connections import Connections
+from sluice.actors.slots.returns import Returns
+from sluice.actors.slots.slots import Slots
 from sluice.actors.store import Change
-from sluice.actors.streams import ALONE, Place, Streams, StreamService
-from sluice.actors.tally import Tally
-from sluice.actors.upstream_failures import stopped
+from sluice.actors.streams.pump import EpollPoller, Pump
+from sluice.actors.streams.scan import Scan, tick_for
+from sluice.actors.streams.streams import ALONE, Place, Streams, StreamService
 from sluice.engine import (
     ActorStatistics,
     ChildSpec,
@@ -70,10 +70,10 @@ from sluice.engine import (
 )
 from sluice.http.app import build_app
 from sluice.http.asgi import Asgi
+from sluice.http.callers.identity import Identity
 from sluice.http.edge import Edge
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeCounts
-from sluice.http.identity import Identity
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 from sluice.http.spread import Spread
 from sluice.ops.breakers import ReplicaBreakers, health_of

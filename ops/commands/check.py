@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sluice.actors.settings import ModelSettings, ProviderSettings
-from sluice.http.auth_settings import AuthSettings
+from sluice.http.callers.auth_settings import AuthSettings
 from sluice.ops.config import Config
 
 from .configured import EPILOG, add_config_argument, configuration

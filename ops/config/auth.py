@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, cast
 
 from sluice.actors.settings import Secret
-from sluice.http.auth_settings import HS256_KEY
-from sluice.http.user_keys import key_in_pem, keys_in_set
+from sluice.http.callers.auth_settings import HS256_KEY
+from sluice.http.callers.user_keys import key_in_pem, keys_in_set
 
 from .mistakes import Refused, shown
 from .pem import content_of, place_of

@@ -21,7 +21,7 @@ from sluice.actors.settings import (
 )
 from sluice.actors.store import StoreSettings
 from sluice.http import edge_settings
-from sluice.http.auth_settings import AuthSettings
+from sluice.http.callers.auth_settings import AuthSettings
 
 from .mistakes import Notice
 

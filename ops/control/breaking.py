@@ -6,9 +6,9 @@ from typing import Final, Protocol
 
 import trio
 
-from sluice.actors.breaker import BreakerOrder
-from sluice.actors.breakers import Operate
-from sluice.actors.circuits import Standing
+from sluice.actors.breakers.breaker import BreakerOrder
+from sluice.actors.breakers.breakers import Operate
+from sluice.actors.breakers.circuits import Standing
 from sluice.engine import System
 from sluice.ops.breakers import ReplicaBreakers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from sluice.actors.breaker import BreakerOrder
+from sluice.actors.breakers.breaker import BreakerOrder
 
 from .figures import Glance
 from .protocol import (

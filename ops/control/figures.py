@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sluice.actors.breaker import STATES, State
-from sluice.actors.tally import Counter, Gauge, Histogram, Tally
+from sluice.actors.breakers.breaker import STATES, State
+from sluice.actors.metrics.tally import Counter, Gauge, Histogram, Tally
 
 from .protocol import Figures, ProviderFigures
 

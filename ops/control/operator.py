@@ -18,8 +18,8 @@ from typing import Final, Protocol
 
 import trio
 
-from sluice.actors.limiter import Limiter
-from sluice.actors.streams import Place
+from sluice.actors.limits.limiter import Limiter
+from sluice.actors.streams.streams import Place
 from sluice.engine import (
     Actor,
     ActorError,

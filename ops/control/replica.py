@@ -13,8 +13,8 @@ from typing import Final
 
 import trio
 
-from sluice.actors.breaker import BreakerOrder
-from sluice.actors.connections import Count
+from sluice.actors.breakers.breaker import BreakerOrder
+from sluice.actors.slots.connections import Count
 from sluice.engine import ActorError, AskTimeout, EngineError, NotPossible, ProcessGone
 from sluice.engine import Event as EngineEvent
 from sluice.ops import logs

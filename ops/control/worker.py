@@ -9,10 +9,10 @@ from typing import Final, Protocol
 
 import trio
 
-from sluice.actors.breaker import BreakerOrder
-from sluice.actors.metrics import Figures
+from sluice.actors.breakers.breaker import BreakerOrder
+from sluice.actors.metrics.metrics import Figures
+from sluice.actors.metrics.tally import Tally
 from sluice.actors.settings import LimitSettings
-from sluice.actors.tally import Tally
 from sluice.engine import ActorError, ActorStatistics, System
 from sluice.engine import Done as EngineDone
 from sluice.engine import Event as EngineEvent

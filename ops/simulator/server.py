@@ -11,13 +11,13 @@ from typing import Protocol
 import msgspec
 import trio
 
-from sluice.actors.client import Client
 from sluice.actors.failures import ClientLeft, ClientStalled
-from sluice.actors.pump import EpollPoller, Pump
+from sluice.actors.streams.client import Client
+from sluice.actors.streams.pump import EpollPoller, Pump
 from sluice.http.asgi import JSON, Event, Receive, Scope, Send, answer, find
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeState
-from sluice.http.exchange import EXTENSION
+from sluice.http.http1.exchange import EXTENSION
 from sluice.http.server import serve as serve_edge
 
 from . import steps

@@ -7,18 +7,18 @@ from typing import Any, cast
 import msgspec
 import trio
 
-from sluice.actors.client import Client
-from sluice.actors.connections import Count, SlotsInUse
-from sluice.actors.metrics import Figures, Render, Vitals
-from sluice.actors.pages import Page
-from sluice.actors.reports import RequestReport
+from sluice.actors.metrics.metrics import Figures, Render, Vitals
+from sluice.actors.metrics.pages import Page
+from sluice.actors.metrics.reports import RequestReport
 from sluice.actors.settings import ModelSettings, ProviderSettings, Routing
-from sluice.actors.stream import Job
-from sluice.actors.streams import NotAccepting
+from sluice.actors.slots.connections import Count, SlotsInUse
+from sluice.actors.streams.client import Client
+from sluice.actors.streams.stream import Job
+from sluice.actors.streams.streams import NotAccepting
 from sluice.engine import AskTimeout, Ref
 from sluice.http.app import Application, build_app
-from sluice.http.exchange import EXTENSION
-from sluice.http.identity import Identity
+from sluice.http.callers.identity import Identity
+from sluice.http.http1.exchange import EXTENSION
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 
 ROUTING = Routing(

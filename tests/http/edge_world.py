@@ -12,8 +12,8 @@ import msgspec
 import trio
 import trio.testing
 
-from sluice.actors.pump import EpollPoller, Pump
-from sluice.actors.reports import RequestReport
+from sluice.actors.metrics.reports import RequestReport
+from sluice.actors.streams.pump import EpollPoller, Pump
 from sluice.http.asgi import Asgi, Receive, Scope, Send
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeState

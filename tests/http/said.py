@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from sluice.actors.formats import Chunk, ClientFormat, Event
-from sluice.actors.sse import SseEvent
+from sluice.actors.formats.format import Chunk, ClientFormat, Event
+from sluice.actors.formats.sse import SseEvent
 
 _CHUNK = msgspec.json.Decoder(Chunk)
 

@@ -11,8 +11,8 @@ import pytest
 import trio
 from tests.http.edge_world import GET, PATIENCE, App, Calling, RawClient, reply, reraise
 
-from sluice.actors.pump import EpollPoller, Pump
-from sluice.actors.reports import RequestReport
+from sluice.actors.metrics.reports import RequestReport
+from sluice.actors.streams.pump import EpollPoller, Pump
 from sluice.engine import ChildSpec, Context, StartFailed, SupervisorSpec, System, open_system
 from sluice.http.asgi import Asgi, Receive, Scope, Send
 from sluice.http.edge import Edge

@@ -5,9 +5,9 @@ import trio
 import trio.testing
 from tests.http.app_world import World
 
-from sluice.actors.connections import Count, SlotsInUse
-from sluice.actors.metrics import Figures, Render, Vitals
-from sluice.actors.pages import Page, Rest
+from sluice.actors.metrics.metrics import Figures, Render, Vitals
+from sluice.actors.metrics.pages import Page, Rest
+from sluice.actors.slots.connections import Count, SlotsInUse
 from sluice.engine import (
     ActorCrashed,
     ActorError,

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluice.actors.failures import Failure
+from sluice.http.formats.sluice_format import SluiceClient
 from sluice.http.json_body import check_depth
-from sluice.http.sluice_format import SluiceClient
 from sluice.http.stream_route import read_query
 from sluice.http.validation import Fields, for_provider, read_chat, read_stream
 

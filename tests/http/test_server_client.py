@@ -21,11 +21,11 @@ from tests.http.edge_world import (
     reply,
 )
 
-from sluice.actors.client import Client
 from sluice.actors.failures import ClientLeft, ClientStalled
+from sluice.actors.streams.client import Client
 from sluice.http.asgi import Asgi, Receive, Scope, Send
 from sluice.http.edge_settings import PIPELINE_LIMIT
-from sluice.http.exchange import EXTENSION
+from sluice.http.http1.exchange import EXTENSION
 
 HEAD = [(b"content-type", b"text/event-stream")]
 MEGABYTES = b"x" * 20_000_000

@@ -11,8 +11,8 @@ from tests.http.app_world import World
 from tests.http.edge_world import GET, App, open_edge
 from tests.http.test_server_tls import TLSWorld
 
-from sluice.http.connection import Connection
 from sluice.http.foreign import ForeignConnection
+from sluice.http.http1.connection import Connection
 from sluice.http.services import AppSettings
 
 BODY = msgspec.json.encode({"model": "gpt-4o", "prompt": "x" * 200})

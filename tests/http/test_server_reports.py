@@ -19,7 +19,7 @@ from tests.http.edge_world import (
     reply,
 )
 
-from sluice.actors.reports import RequestReport
+from sluice.actors.metrics.reports import RequestReport
 from sluice.http.asgi import Receive, Scope, Send
 from sluice.http.services import AppSettings
 

@@ -27,7 +27,7 @@ from tests.http.edge_world import (
 
 from sluice.actors.failures import ClientLeft, ClientStalled
 from sluice.http.asgi import Asgi, Receive, Scope, Send
-from sluice.http.exchange import EXTENSION
+from sluice.http.http1.exchange import EXTENSION
 
 MEGABYTES = b"x" * 20_000_000
 

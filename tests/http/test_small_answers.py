@@ -10,9 +10,9 @@ import trio.testing
 from tests.http.app_world import World
 
 from sluice.actors.failures import ClientLeft
-from sluice.actors.reports import RequestReport
+from sluice.actors.metrics.reports import RequestReport
 from sluice.http.asgi import Scope
-from sluice.http.exchange import REFUSED
+from sluice.http.http1.exchange import REFUSED
 from sluice.http.plain_report import request_id
 from sluice.http.routes import ROUTES, route_of
 from sluice.http.small_answers import reported

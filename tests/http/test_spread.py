@@ -13,7 +13,7 @@ import trio
 import trio.testing
 from tests.http.edge_world import App, reraise
 
-from sluice.actors.pump import EpollPoller, Pump
+from sluice.actors.streams.pump import EpollPoller, Pump
 from sluice.http.asgi import Receive, Scope, Send
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeState

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.actors.breaker import State
-from sluice.actors.circuits import Change
+from sluice.actors.breakers.breaker import State
+from sluice.actors.breakers.circuits import Change
 from sluice.ops import cli
 from sluice.ops.breakers import detail_of, health_of
 from sluice.ops.control.breaking import nothing_called

@@ -14,7 +14,7 @@ from sluice.actors.settings import (
     Secret,
     Timeouts,
 )
-from sluice.http.auth_settings import AuthSettings
+from sluice.http.callers.auth_settings import AuthSettings
 from sluice.ops.config import Config, ConfigurationError, EdgeLimits, ServerSettings, load
 from sluice.ops.config.rules import Rule
 from sluice.ops.config.schema import SCHEMA, Named, Table

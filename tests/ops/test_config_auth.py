@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sluice.actors.settings import Rate, Secret
-from sluice.http.auth_settings import TokenSettings, UserSettings
+from sluice.http.callers.auth_settings import TokenSettings, UserSettings
 from sluice.ops.config import Config, ConfigurationError, load
 
 A, B = "a" * 64, "b" * 64

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.actors.catalog import Known
-from sluice.actors.tally import Tally
+from sluice.actors.metrics.catalog import Known
+from sluice.actors.metrics.tally import Tally
 from sluice.ops.control.figures import (
     Glance,
     ProviderGlance,

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import structlog
 
-from sluice.actors.reports import Attempt, RequestReport
+from sluice.actors.metrics.reports import Attempt, RequestReport
 from sluice.actors.settings import ProviderSettings, Secret
 from sluice.ops import logs
 

@@ -132,7 +132,7 @@ async def test_what_has_started_has_a_bound_to_stop_when_the_start_is_ended(
         await trio.sleep_forever()
 
     monkeypatch.setattr("sluice.http.edge.Edge.on_start", for_ever)
-    monkeypatch.setattr("sluice.actors.streams.Streams.on_stop", for_ever)
+    monkeypatch.setattr("sluice.actors.streams.streams.Streams.on_stop", for_ever)
     with trio.move_on_after(1) as start:
         async with open_worker(Config(), []):
             pytest.fail("it cannot be ready")

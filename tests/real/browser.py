@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import trio
 
-from sluice.actors.pump import EpollPoller, Pump
+from sluice.actors.streams.pump import EpollPoller, Pump
 from sluice.http.asgi import Receive, Scope, Send, answer
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.json_body import read_body

@@ -14,7 +14,7 @@ import trio
 from tests.service.operators_world import until
 from trio_websocket import ConnectionRejected, wrap_client_stream
 
-from sluice.actors.breaker import BreakerOrder
+from sluice.actors.breakers.breaker import BreakerOrder
 from sluice.ops.control import server as server_module
 from sluice.ops.control.client import Gone, NotReachable, open_client
 from sluice.ops.control.figures import Glance

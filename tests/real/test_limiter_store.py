@@ -17,11 +17,11 @@ from tests.real.store_networks import Node, node
 from tests.real.store_servers import valkey
 from tests.real.test_store_servers import connected
 
-from sluice.actors.callers import Caller
-from sluice.actors.limit_script import TAKE, read, taking
-from sluice.actors.limiter import Limiter
+from sluice.actors.limits.callers import Caller
+from sluice.actors.limits.limiter import Limiter
+from sluice.actors.limits.script import TAKE, read, taking
+from sluice.actors.limits.sliding import SlidingLog
 from sluice.actors.settings import LimitSettings, Rate
-from sluice.actors.sliding import SlidingLog
 from sluice.actors.store import Patience, StoreSettings
 
 pytestmark = pytest.mark.real

@@ -10,12 +10,12 @@ import pytest
 import trio
 from tests.real.service import Service, open_service
 
-from sluice.actors.accounting import updates
-from sluice.actors.catalog import ALL, Known, Metric
-from sluice.actors.exposition import TEXT, negotiate, render
-from sluice.actors.process import sample_process
-from sluice.actors.reports import Attempt, RequestReport
-from sluice.actors.tally import Tally
+from sluice.actors.metrics.accounting import updates
+from sluice.actors.metrics.catalog import ALL, Known, Metric
+from sluice.actors.metrics.exposition import TEXT, negotiate, render
+from sluice.actors.metrics.process import sample_process
+from sluice.actors.metrics.reports import Attempt, RequestReport
+from sluice.actors.metrics.tally import Tally
 
 pytestmark = pytest.mark.real
 

@@ -19,7 +19,7 @@ from tests.service.operators_world import (
     until,
 )
 
-from sluice.actors.catalog import ALL
+from sluice.actors.metrics.catalog import ALL
 
 pytestmark = pytest.mark.real
 

@@ -12,7 +12,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.actors.fakes import UNLIMITED
 from tests.http.edge_world import Answer, RawClient
 
-from sluice.actors.connections import Count, SlotsInUse
 from sluice.actors.settings import (
     BreakerSettings,
     ConnectionSettings,
@@ -21,6 +20,7 @@ from sluice.actors.settings import (
     RetrySettings,
     Timeouts,
 )
+from sluice.actors.slots.connections import Count, SlotsInUse
 from sluice.http.server import bind
 from sluice.ops.config import Config, ServerSettings
 from sluice.ops.simulator import Options, Simulator, open_simulator

@@ -12,7 +12,7 @@ from tests.service.operators_world import total, until
 from tests.service.telling import outcome_of
 from tests.service.world import HANGS, World, open_world
 
-from sluice.actors.breaker import STATES, State
+from sluice.actors.breakers.breaker import STATES, State
 from sluice.actors.settings import BreakerSettings
 from sluice.ops.control.breaking import standings
 from sluice.ops.control.worker import ControlledWorker

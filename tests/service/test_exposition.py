@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from tests.actors.test_catalog import SEED
+from tests.actors.metrics.test_catalog import SEED
 from tests.http.edge_world import Answer
 from tests.service.operators_world import (
     SHORT,
@@ -25,7 +25,7 @@ from tests.service.operators_world import (
     until,
 )
 
-from sluice.actors.catalog import ALL
+from sluice.actors.metrics.catalog import ALL
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PACED = "sim-ok?chunks=60&delay=0.02&hold=59"

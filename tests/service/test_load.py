@@ -32,14 +32,14 @@ from tests.service.operators_world import (
     until,
 )
 
-from sluice.actors.flow import Flow
-from sluice.actors.provider import Call
+from sluice.actors.providers.provider import Call
 from sluice.actors.settings import Timeouts
-from sluice.actors.stream import Stream
+from sluice.actors.streams.flow import Flow
+from sluice.actors.streams.stream import Stream
 from sluice.actors.upstream import UpstreamConnection
 from sluice.engine import ActorStatistics
-from sluice.http.connection import Connection
-from sluice.http.exchange import Exchange
+from sluice.http.http1.connection import Connection
+from sluice.http.http1.exchange import Exchange
 
 CLIENTS = 64
 REQUESTS = 2000

@@ -30,10 +30,10 @@ from tests.service.operators_world import (
     until,
 )
 
-from sluice.actors.connections import Acquire
-from sluice.actors.metrics import ChunksStreamed
-from sluice.actors.provider_actor import Settle
-from sluice.actors.streams import TELL_CHUNKS
+from sluice.actors.metrics.metrics import ChunksStreamed
+from sluice.actors.providers.provider_actor import Settle
+from sluice.actors.slots.connections import Acquire
+from sluice.actors.streams.streams import TELL_CHUNKS
 from sluice.engine import ActorStatistics, Message, SupervisorStatistics
 
 How = Literal["restarted", "crashed", "paused", "stopped and restarted"]

@@ -11,9 +11,9 @@ from tests.service.operators_world import until
 from tests.service.telling import outcome_of
 from tests.service.world import World, open_world
 
-from sluice.actors.flow import Flow
-from sluice.actors.provider import ProviderClient
-from sluice.actors.pump import EpollPoller
+from sluice.actors.providers.provider import ProviderClient
+from sluice.actors.streams.flow import Flow
+from sluice.actors.streams.pump import EpollPoller
 
 HELD = "sim-ok?chunks=20&hold=8"
 

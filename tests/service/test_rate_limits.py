@@ -12,7 +12,7 @@ from tests.service.operators_world import total
 from tests.service.world import World, chat, open_world, post, request
 
 from sluice.actors.settings import LimitSettings, Rate
-from sluice.http.auth_settings import AuthSettings, TokenSettings
+from sluice.http.callers.auth_settings import AuthSettings, TokenSettings
 
 LIMITS = LimitSettings(ip=Rate(2, "hour"), token=Rate(3, "hour"), user=None)
 

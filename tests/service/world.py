@@ -28,7 +28,6 @@ from tests.service.operators_world import Samples, total, until
 from tests.service.raw_provider import RawProvider, open_raw_provider
 from tests.service.telling import events_of, outcome_of
 
-from sluice.actors.connections import Count, SlotsInUse
 from sluice.actors.settings import (
     BreakerSettings,
     ConnectionSettings,
@@ -40,9 +39,10 @@ from sluice.actors.settings import (
     Secret,
     Timeouts,
 )
-from sluice.actors.stream import Stream
+from sluice.actors.slots.connections import Count, SlotsInUse
+from sluice.actors.streams.stream import Stream
 from sluice.engine import ActorStatistics
-from sluice.http.auth_settings import AuthSettings
+from sluice.http.callers.auth_settings import AuthSettings
 from sluice.http.edge_state import EdgeStatistics
 from sluice.http.server import bind
 from sluice.ops.config import Config, EdgeLimits, ServerSettings

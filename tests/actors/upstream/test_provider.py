@@ -26,9 +26,9 @@ from tests.actors.upstream.loopback import (
     until,
 )
 
-from sluice.actors import provider_actor
 from sluice.actors.failures import UpstreamFault
-from sluice.actors.provider import (
+from sluice.actors.providers import provider_actor
+from sluice.actors.providers.provider import (
     ERROR_BODY_LIMIT,
     Call,
     Provider,

@@ -1,0 +1,1 @@
+"""Circuit breakers: whether a provider that failed may be called."""

@@ -1,0 +1,1 @@
+"""Wire formats of the providers, and what the relay needs of any format."""

@@ -1,0 +1,304 @@
+"""Cohere's chat v2, the provider's side: reading events, whole answers and errors.
+
+Source: the types of the official SDK (``cohere.types``: the ``Chat…Event`` of v2, and
+``V2ChatResponse``). Citations have no words in OpenAI's format and are left out of a translated
+answer. The plan that precedes tool calls is reasoning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from sluice.actors.failures import Failure
+from sluice.actors.providers.upstream_failures import in_band
+
+from .completion import (
+    NOTHING,
+    WholeMessage,
+    begun,
+    call_begun,
+    call_goes_on,
+    said,
+    usage_of,
+)
+from .format import Choice, Chunk, Delta, LastChunk
+from .openai import check_utf8, malformed
+from .provider_errors import told
+from .sse import SseEvent
+
+FINISH_REASONS: Final = {
+    "COMPLETE": "stop",
+    "STOP_SEQUENCE": "stop",
+    "MAX_TOKENS": "length",
+    "TOOL_CALL": "tool_calls",
+    "ERROR_TOXIC": "content_filter",
+}
+"""In OpenAI's words. A reason that is not here is ``stop``."""
+
+_FAILED: Final = frozenset({"ERROR", "TIMEOUT"})
+
+
+class _Tokens(msgspec.Struct, gc=False):
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    tokens: _Tokens | None = None
+    billed_units: _Tokens | None = None
+    cached_tokens: float | None = None
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: str = ""
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct, gc=False):
+    id: str = ""
+    function: _Function | None = None
+
+
+class _Content(msgspec.Struct, gc=False):
+    """A block of content, or a piece of one."""
+
+    type: str | None = None
+    text: str | None = None
+    thinking: str | None = None
+
+
+class _Piece(msgspec.Struct, gc=False):
+    """What a streamed message gets."""
+
+    content: _Content | list[_Content] | None = None
+    tool_plan: str | None = None
+    tool_calls: _Call | list[_Call] | None = None
+
+
+class _Delta(msgspec.Struct, gc=False):
+    message: _Piece | None = None
+    finish_reason: str | None = None
+    usage: _Usage | None = None
+    error: str | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    """An event of any type: those that are not known yet are read too."""
+
+    type: str
+    delta: _Delta | None = None
+
+
+class _LooseEvent(msgspec.Struct, gc=False):
+    """The same, of which only the type is known to be as it should."""
+
+    type: str
+
+
+class _Passed(msgspec.Struct):
+    """What makes a JSON object an answer."""
+
+    finish_reason: str
+    message: msgspec.Raw
+
+
+class _Message(msgspec.Struct):
+    content: list[_Content] | None = None
+    tool_plan: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Answer(msgspec.Struct):
+    """A whole answer."""
+
+    id: str
+    finish_reason: str
+    message: _Message
+    usage: _Usage | None = None
+
+
+_AnswerT = TypeVar("_AnswerT", _Answer, _Passed)
+
+_event: Final = msgspec.json.Decoder(_Event)
+_loose: Final = msgspec.json.Decoder(_LooseEvent)
+_passed: Final = msgspec.json.Decoder(_Passed)
+_answer: Final = msgspec.json.Decoder(_Answer)
+_WRONG: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_READ: Final = frozenset({
+    "message-start", "content-start", "content-delta", "tool-plan-delta", "tool-call-start",
+    "tool-call-delta", "tool-call-end", "message-end",
+})  # fmt: skip
+
+
+class CohereProvider:
+    """Speaks with Cohere's ``/v2/chat``."""
+
+    name: Final = "cohere"
+    named: Final = True
+
+    def reader(self) -> CohereReader:
+        """One that counts the stream's tool calls."""
+        return CohereReader()
+
+    def check_whole(self, body: bytes) -> bytes:
+        """``body``, if it is an answer, and none that failed."""
+        _decoded(body, _passed)
+        return body
+
+    def as_completion(self, body: bytes) -> bytes:
+        """The answer in OpenAI's words. Cohere does not say which model it is of."""
+        answer = _decoded(body, _answer)
+        gathered = WholeMessage()
+        if answer.message.tool_plan:
+            gathered.reasoning(answer.message.tool_plan)
+        for block in answer.message.content or ():
+            if block.thinking:
+                gathered.reasoning(block.thinking)
+            elif block.text is not None:
+                gathered.text(block.text)
+        for call in answer.message.tool_calls or ():
+            function = call.function or _Function()
+            gathered.call(call.id, function.name, function.arguments or "{}")
+        reason = FINISH_REASONS.get(answer.finish_reason, "stop")
+        return gathered.completion(answer.id, None, reason, _in_openais_words(answer.usage))
+
+
+class CohereReader:
+    """Reads the events of one stream."""
+
+    __slots__ = ("_arguments", "_call")
+
+    def __init__(self) -> None:
+        self._call = -1
+        """The number of the tool call that began last."""
+        self._arguments = False
+        """Whether it has had any."""
+
+    def read(self, event: SseEvent) -> Chunk:
+        """The chunk in ``event``, which may say nothing."""
+        data = event.data
+        try:
+            check_utf8(data)
+            found = _event.decode(data)
+        except _WRONG as error:
+            return _unread(data, error)
+        delta = found.delta
+        if found.type == "content-delta" and delta is not None and delta.message is not None:
+            return _content(delta.message.content)
+        return self._other(found.type, delta if delta is not None else _Delta())
+
+    def skim(self, event: SseEvent) -> Chunk:
+        """`read`, as far as a client needs it that gets the event itself: the end, an error."""
+        data = event.data
+        try:
+            if not data.isascii():
+                check_utf8(data)
+            found = _loose.decode(data)
+        except _WRONG:
+            return self.read(event)
+        return self.read(event) if found.type == "message-end" else NOTHING
+
+    def _other(self, kind: str, delta: _Delta) -> Chunk:
+        if kind == "message-start":
+            return begun()
+        if kind == "message-end":
+            return _ended(delta)
+        if kind == "tool-call-end":
+            return self._call_ends()
+        return self._message(kind, delta.message) if delta.message is not None else NOTHING
+
+    def _message(self, kind: str, message: _Piece) -> Chunk:
+        match kind:
+            case "content-start":
+                return _content(message.content)
+            case "tool-plan-delta":
+                return _thought(message.tool_plan)
+            case "tool-call-start":
+                return self._call_begins(_first_call(message))
+            case "tool-call-delta":
+                return self._call_goes_on(_first_call(message))
+        return NOTHING
+
+    def _call_begins(self, call: _Call) -> Chunk:
+        self._call += 1
+        function = call.function or _Function()
+        self._arguments = bool(function.arguments)
+        return call_begun(self._call, call.id, function.name, function.arguments or "")
+
+    def _call_goes_on(self, call: _Call) -> Chunk:
+        arguments = call.function.arguments if call.function is not None else None
+        if not arguments:
+            return NOTHING
+        self._arguments = True
+        return call_goes_on(self._call, arguments)
+
+    def _call_ends(self) -> Chunk:
+        """A call without arguments has said none: in OpenAI's words they are ``{}``."""
+        had, self._arguments = self._arguments, True
+        return NOTHING if had else call_goes_on(self._call, "{}")
+
+
+def _unread(data: bytes, error: Exception) -> Chunk:
+    """An event that is not as we know it: of a type that we do not read, or garbage."""
+    try:
+        if _loose.decode(data).type not in _READ:
+            data.decode()
+            return NOTHING
+    except _WRONG:
+        pass
+    raise malformed("chunk", "streaming") from error
+
+
+def _content(content: _Content | list[_Content] | None) -> Chunk:
+    if not isinstance(content, _Content):
+        return NOTHING
+    if content.text:
+        return said(Delta(content=content.text))
+    return _thought(content.thinking)
+
+
+def _thought(text: str | None) -> Chunk:
+    return said(Delta(reasoning_content=text)) if text else NOTHING
+
+
+def _first_call(message: _Piece) -> _Call:
+    calls = message.tool_calls
+    if isinstance(calls, list):
+        return calls[0] if calls else _Call()
+    return calls if calls is not None else _Call()
+
+
+def _ended(delta: _Delta) -> Chunk:
+    if delta.finish_reason in _FAILED or delta.error:
+        raise _failed(delta.error)
+    reason = FINISH_REASONS.get(delta.finish_reason or "", "stop")
+    usage = _in_openais_words(delta.usage)
+    return LastChunk([Choice(0, Delta(), reason)], msgspec.UNSET if usage is None else usage)
+
+
+def _failed(error: str | None) -> Failure:
+    return in_band(told(error) if error else None)
+
+
+def _decoded(body: bytes, decoder: msgspec.json.Decoder[_AnswerT]) -> _AnswerT:
+    try:
+        check_utf8(body)
+        answer = decoder.decode(body)
+    except _WRONG as error:
+        raise malformed("answer", "provider_call") from error
+    if answer.finish_reason in _FAILED:
+        failure = _failed(None)
+        failure.stage = "provider_call"
+        raise failure
+    return answer
+
+
+def _in_openais_words(usage: _Usage | None) -> dict[str, Any] | None:
+    """What the model has read and written; what is billed, where only that is told."""
+    tokens = (usage.tokens or usage.billed_units) if usage is not None else None
+    if usage is None or tokens is None:
+        return None
+    cached = None if usage.cached_tokens is None else int(usage.cached_tokens)
+    return usage_of(int(tokens.input_tokens or 0), int(tokens.output_tokens or 0), cached, None)

@@ -1,0 +1,98 @@
+"""OpenAI's words for the parts of an answer, for the formats that are translated into them. Pure.
+
+Two of the words are not OpenAI's: ``reasoning_content``, which most who speak its format use, and
+``reasoning_signature`` beside it, which is Anthropic's proof of a thinking block.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from .format import Choice, Chunk, Delta
+
+NOTHING: Final = Chunk()
+"""Of an event that says nothing in OpenAI's words. Never changed."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def begun() -> Chunk:
+    """The first of a stream: who speaks."""
+    return said(Delta(role="assistant", content=""))
+
+
+def said(delta: Delta) -> Chunk:
+    """One more piece of the only answer."""
+    return Chunk([Choice(0, delta)])
+
+
+def call_begun(index: int, call_id: str, name: str, arguments: str = "") -> Chunk:
+    """The tool call number ``index`` begins."""
+    function = {"name": name, "arguments": arguments}
+    call = {"index": index, "id": call_id, "type": "function", "function": function}
+    return said(Delta(tool_calls=[call]))
+
+
+def call_goes_on(index: int, arguments: str) -> Chunk:
+    """More of the arguments of the tool call number ``index``, JSON in a string."""
+    return said(Delta(tool_calls=[{"index": index, "function": {"arguments": arguments}}]))
+
+
+def usage_of(prompt: int, answer: int, cached: int | None, reasoning: int | None) -> dict[str, Any]:
+    """What was used, in tokens. ``cached`` is part of ``prompt``, ``reasoning`` of ``answer``."""
+    usage: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": answer,
+        "total_tokens": prompt + answer,
+    }
+    if cached is not None:
+        usage["prompt_tokens_details"] = {"cached_tokens": cached}
+    if reasoning is not None:
+        usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
+    return usage
+
+
+class WholeMessage:
+    """Gathers what a whole answer says."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._signature = ""
+        self._calls: list[dict[str, Any]] = []
+
+    def text(self, text: str) -> None:
+        """More text."""
+        self._text.append(text)
+
+    def reasoning(self, text: str, signature: str = "") -> None:
+        """More reasoning."""
+        self._reasoning.append(text)
+        self._signature = signature or self._signature
+
+    def call(self, call_id: str, name: str, arguments: str) -> None:
+        """One more tool call."""
+        function = {"name": name, "arguments": arguments}
+        self._calls.append({"id": call_id, "type": "function", "function": function})
+
+    def completion(
+        self, answer_id: str, model: str | None, finish_reason: str, usage: dict[str, Any] | None
+    ) -> bytes:
+        """The ``chat.completion``; ``created`` is missing, and ``model`` where it is not known."""
+        text = "".join(self._text) if self._text or not self._calls else None
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if self._reasoning:
+            message["reasoning_content"] = "".join(self._reasoning)
+        if self._signature:
+            message["reasoning_signature"] = self._signature
+        if self._calls:
+            message["tool_calls"] = self._calls
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}
+        body: dict[str, Any] = {"id": answer_id, "object": "chat.completion", "choices": [choice]}
+        if model is not None:
+            body["model"] = model
+        if usage is not None:
+            body["usage"] = usage
+        return _encode(body)

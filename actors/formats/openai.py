@@ -1,0 +1,131 @@
+"""OpenAI chat completions, the provider's side: reading chunks, whole answers and errors.
+
+Source: the types of the official SDK (``openai.types.chat.ChatCompletionChunk``).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from sluice.actors.failures import Failure
+from sluice.actors.providers.upstream_failures import in_band
+
+from .format import ABSENT, Chunk
+from .provider_errors import told_in
+
+
+class WholeAnswer(msgspec.Struct):
+    """What makes a JSON object a chat completion."""
+
+    choices: list[msgspec.Raw]
+
+
+class _Unread(msgspec.Struct, gc=False):
+    """A JSON object of which no field is kept."""
+
+
+class _UnreadChoice(msgspec.Struct, gc=False):
+    """A choice of which no more is known than that it is one."""
+
+    delta: _Unread | None = None
+
+
+class _Skimmed(msgspec.Struct, gc=False):
+    """A chunk, without what it says."""
+
+    choices: list[_UnreadChoice]
+    usage: Any = msgspec.UNSET
+    error: Any = None
+
+
+_DONE: Final = b"[DONE]"
+_PLAIN: Final = Chunk()
+_NULL_USAGE: Final = Chunk(usage=None)
+
+_chunk = msgspec.json.Decoder(Chunk)
+_skimmed = msgspec.json.Decoder(_Skimmed)
+_whole = msgspec.json.Decoder(WholeAnswer)
+
+
+class OpenAIProvider:
+    """Speaks with everything that calls itself OpenAI-compatible."""
+
+    name: Final = "openai"
+    named: Final = False
+
+    def reader(self) -> OpenAIProvider:
+        """Itself: there is nothing to remember."""
+        return self
+
+    def read(self, said: bytes) -> Chunk | None:
+        """The chunk in ``said``; None for ``[DONE]``, with or without blanks around it."""
+        if said == _DONE:
+            return None
+        try:
+            check_utf8(said)
+            chunk = _chunk.decode(said)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            _check_end(said, error)
+            return None
+        if chunk.error is not None:
+            raise _error_in(said)
+        if chunk.choices is ABSENT:
+            raise malformed("chunk", "streaming")
+        return chunk
+
+    def skim(self, said: bytes) -> Chunk | None:
+        """`read` at half its cost."""
+        if said == _DONE:
+            return None
+        try:
+            if not said.isascii():
+                check_utf8(said)
+            skimmed = _skimmed.decode(said)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self.read(said)  # an end marker with blanks, an error told in-band, or garbage
+        if skimmed.error is not None:
+            raise _error_in(said)
+        if skimmed.usage is msgspec.UNSET:
+            return _PLAIN
+        return _NULL_USAGE if skimmed.usage is None else self.read(said)
+
+    def check_whole(self, body: bytes) -> bytes:
+        """``body``, if it is a chat completion."""
+        try:
+            _whole.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise malformed("answer", "provider_call") from error
+        return body
+
+    def as_completion(self, body: bytes) -> bytes:
+        """The same: OpenAI's words are what all translate to."""
+        return self.check_whole(body)
+
+
+def check_utf8(data: bytes) -> None:
+    """Refuse what is no UTF-8: the decoder does not look into the fields that it skips."""
+    if not data.isascii():
+        data.decode()
+
+
+def _check_end(data: bytes, error: Exception) -> None:
+    """What is no JSON must be the end marker."""
+    if data.strip() != _DONE:
+        raise malformed("chunk", "streaming") from error
+
+
+def _error_in(said: bytes) -> Failure:
+    return in_band(told_in(said, "openai"))
+
+
+def malformed(what: str, stage: str) -> Failure:
+    """What the provider sent is not what its format says."""
+    return Failure(
+        "serialization_error",
+        "streaming" if stage == "streaming" else "provider_call",
+        f"The provider sent a malformed {what}.",
+        status=502,
+        code="malformed_" + what,
+    )

@@ -1,0 +1,1 @@
+"""Rate limits: who is calling, and how often he may."""

@@ -1,0 +1,1 @@
+"""Metrics: the catalog, what is counted, and how it is rendered."""

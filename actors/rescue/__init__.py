@@ -1,0 +1,1 @@
+"""Rescue: going on elsewhere with an answer that broke off."""

@@ -1,0 +1,1 @@
+"""What clients speak: reading their requests, writing their answers."""

@@ -1,0 +1,182 @@
+"""What a request to ``POST /v1/messages`` may say: types of the fields we know.
+
+Source: ``anthropic.types.MessageCreateParams``. As with OpenAI's, types are checked, and that
+what must be there is; fields and blocks that we do not know are not looked at, and reach a
+provider that speaks this format byte for byte. For another one see `anthropic_hub`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from sluice.actors.settings import MAX_TOKENS
+from sluice.http.going_on import is_free_text, with_answer
+from sluice.http.json_body import check_depth, check_text, decode, invalid
+from sluice.http.validation import Fields, Raw, encoded
+
+from .anthropic_hub import to_openai
+from .translation import body_of
+
+_UNSET = msgspec.UNSET
+_Unset = msgspec.UnsetType
+
+
+class Block(msgspec.Struct):
+    """A part of a message: text, an image, a tool's call or result, thinking."""
+
+    type: str
+    text: str | _Unset = _UNSET
+    source: Raw | _Unset = _UNSET
+    id: str | _Unset = _UNSET
+    name: str | _Unset = _UNSET
+    input: Raw | _Unset = _UNSET
+    tool_use_id: str | _Unset = _UNSET
+    thinking: str | _Unset = _UNSET
+    signature: str | _Unset = _UNSET
+    data: str | _Unset = _UNSET
+
+
+_NEEDED: Final[dict[str, tuple[str, ...]]] = {
+    "text": ("text",),
+    "image": ("source",),
+    "tool_use": ("id", "name", "input"),
+    "tool_result": ("tool_use_id",),
+    "thinking": ("thinking", "signature"),
+    "redacted_thinking": ("data",),
+}
+"""What a block of each kind must have."""
+
+
+class Message(msgspec.Struct):
+    """A message of the conversation."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class Tool(msgspec.Struct):
+    """A tool the model may use: the client's own, or one of the provider's."""
+
+    name: str | None = None
+    type: str | None = None
+    description: str | None = None
+    input_schema: dict[str, Raw] | _Unset = _UNSET
+
+
+class Kind(msgspec.Struct):
+    """An object of which only the kind is known here."""
+
+    type: str
+
+
+class Metadata(msgspec.Struct):
+    """About the request."""
+
+    user_id: str | None = None
+
+
+class MessagesRequest(msgspec.Struct, kw_only=True):
+    """The body of ``POST /v1/messages``."""
+
+    model: str
+    max_tokens: int
+    messages: list[Message]
+    system: str | list[Block] | None = None
+    stop_sequences: list[str] | None = None
+    stream: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Kind | None = None
+    thinking: Kind | None = None
+    metadata: Metadata | None = None
+    service_tier: str | None = None
+
+
+_request: Final = msgspec.json.Decoder(MessagesRequest)
+_fields: Final = msgspec.json.Decoder(Fields)
+_encode: Final = msgspec.json.Encoder().encode
+
+_NAMES: Final = {
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "reasoning_effort": "thinking",
+    "response_format": "output_config.format",
+    "user": "metadata.user_id",
+}
+"""What fields are called here that OpenAI calls otherwise, and that others may refuse."""
+
+
+def read_messages(body: bytes, depth: int) -> tuple[MessagesRequest, Fields]:
+    """The request in ``body`` and its fields. Raises a 400 `Failure`.
+
+    ``depth`` bounds how deep its arrays and objects may nest.
+    """
+    check_text(body)
+    check_depth(body, depth)
+    request = decode(body, _request)
+    if not request.model:
+        raise invalid("model must not be empty.", code="invalid_value", param="model")
+    if not request.messages:
+        raise invalid("messages must not be empty.", code="empty_array", param="messages")
+    _check_blocks(request)
+    _check_tools(request)
+    return request, _fields.decode(body)
+
+
+def _check_blocks(request: MessagesRequest) -> None:
+    if isinstance(request.system, list):
+        _check_each(request.system, "system")
+    for number, message in enumerate(request.messages):
+        if isinstance(message.content, list):
+            _check_each(message.content, f"messages[{number}].content")
+
+
+def _check_each(blocks: list[Block], where: str) -> None:
+    for number, block in enumerate(blocks):
+        for name in _NEEDED.get(block.type, ()):
+            if getattr(block, name) is _UNSET:
+                raise _missing(f"{where}[{number}].{name}")
+
+
+def _check_tools(request: MessagesRequest) -> None:
+    for number, tool in enumerate(request.tools or ()):
+        if tool.type not in {None, "custom"}:
+            continue  # one of the provider's own
+        if tool.name is None:
+            raise _missing(f"tools[{number}].name")
+        if tool.input_schema is _UNSET:
+            raise _missing(f"tools[{number}].input_schema")
+
+
+def _missing(name: str) -> Exception:
+    return invalid(f"{name} is required.", code="missing_required_parameter", param=name)
+
+
+class AskedInAnthropic(msgspec.Struct, frozen=True):
+    """A request in Anthropic's words: see `sluice.actors.formats.format.Asked`."""
+
+    fields: Fields
+
+    def body_for(
+        self, provider_format: str, upstream_model: str | None, *, max_tokens: int = MAX_TOKENS
+    ) -> bytes:
+        """What the client said, the model apart; translated for a provider of another format."""
+        if provider_format == "anthropic":
+            fields = self.fields
+            if upstream_model is not None:
+                fields = {**fields, "model": encoded(upstream_model)}
+            return _encode(fields)
+        asked = to_openai(self.fields, provider_format)
+        return body_of(asked, _NAMES, provider_format, upstream_model, max_tokens)
+
+    @property
+    def has_no_form(self) -> bool:
+        """Text, without a format."""
+        return is_free_text(self.fields)
+
+    def continued(self, text: str) -> AskedInAnthropic:
+        """``text`` as a last message of the assistant's, or at the end of the one that is there."""
+        return AskedInAnthropic(with_answer(self.fields, text))
