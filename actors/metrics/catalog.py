@@ -567,6 +567,15 @@ EXTENDED: dict[str, Metric] = _names(
             origin="extended",
         ),
         Metric(
+            name="sluice_streams_lost_total",
+            kind="counter",
+            help="Streams that a worker took with it when it died; no other metric counts them",
+            unit="requests",
+            domain="Service Runtime",
+            stage="any",
+            origin="extended",
+        ),
+        Metric(
             name="sluice_actor_restarts_total",
             kind="counter",
             help="Restarts of a kind of actor",
