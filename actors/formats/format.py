@@ -156,6 +156,9 @@ class ClientFormat(Protocol):
     def reads_text(self) -> bool:
         """Whether `render` needs what a chunk says; False: skimmed chunks will do."""
 
+    def anew(self) -> ClientFormat:
+        """One that has said nothing: for another answer to the same client, in place of this."""
+
     def preamble(self) -> bytes:
         """SSE text before the first event; empty in most formats."""
 
