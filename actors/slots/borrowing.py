@@ -51,6 +51,8 @@ class Lease:
         self._asking = False
         self._settled = trio.Event()
         self._turn = 0
+        self._expecting: str | None = None
+        """Who waits for a slot while more is borrowed, unless it gave up meanwhile."""
         self.leaving = False
         """The worker ends: what is not in use goes back."""
 
@@ -67,7 +69,19 @@ class Lease:
 
     def take_back(self) -> None:
         """Count what was returned as free."""
-        self.slots.give_back_all(self._returns.take())
+        names = self._returns.take()
+        if self._expecting in names:
+            self._expecting = None
+        self.slots.give_back_all(names)
+
+    def expects(self, holder: str) -> None:
+        """More is borrowed for ``holder`` from here on."""
+        self._expecting = holder
+
+    def still_expects(self, holder: str) -> bool:
+        """Whether ``holder`` has not given up since then. One that has would never give back."""
+        self.take_back()
+        return self._expecting == holder
 
     def give_back(self, part: float) -> None:
         """Give back ``part`` of what is not in use, rounded up."""
@@ -142,11 +156,14 @@ class LeasedConnections(Actor):
             if message.at <= self._none_left_at:
                 return self._refuse()
             asked_at = trio.current_time()
+            self._lease.expects(message.stream)
             try:
                 if not await self._lease.borrow(self.context.ref(self._lender)):
                     self._none_left_at = asked_at
             except ActorError:
                 return self._refuse(overloaded=True)
+            if not self._lease.still_expects(message.stream):
+                return self._refuse()
         return Granted()
 
     def statistics(self) -> LeaseStatistics:
