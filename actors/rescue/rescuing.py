@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from sluice.actors.failures import Failure
+from sluice.actors.formats.provider_errors import CONTENT_POLICY
 from sluice.actors.metrics.reports import Rescue, RescueResult
 from sluice.actors.providers.upstream_failures import DIFFERS
 
@@ -39,7 +41,8 @@ async def rescued(stream: Stream, failure: Failure, attempt: Attempt) -> None:
     for model in stream.left():
         if tried.over or told.finish_reason is not None or obstacle(told, stream.job.asked):
             break
-        await _try(stream, told, model, attempt, tried)
+        if not (tried.refused or _is_late_for(stream, model)):
+            await _try(stream, told, model, attempt, tried)
     if told.finish_reason is not None and not tried.over:  # it lacked nothing but its end
         await stream.end_as_it_is()
         tried.over, tried.result = True, "completed"
@@ -57,8 +60,16 @@ class _Tried(msgspec.Struct):
     broke: str
     """The provider whose answer broke off, and is to be gone on with."""
     result: RescueResult = "failed"
+    refused: bool = False
+    """By a content policy, which is final."""
     over: bool = False
     """The client has the whole answer."""
+
+
+def _is_late_for(stream: Stream, model: ModelSettings) -> bool:
+    """Whether the time is over that an answer with ``model`` in it may take."""
+    heard = stream.heard
+    return heard is not None and trio.current_time() >= heard.began_at + model.timeouts.total
 
 
 async def _try(
@@ -77,7 +88,8 @@ async def _try(
             tried.broke, tried.result = model.provider, "failed"
         elif failure.code == DIFFERS:
             tried.result = "differed"
-        if not was_refused(way, failure):
+        tried.refused = failure.code == CONTENT_POLICY
+        if not was_refused(way, failure) or tried.refused:
             return
 
 

@@ -424,7 +424,7 @@ class Stream:
         due = float("inf") if self._company is None else self._company.heartbeat_at
         if self._calling and self.called_at is not None:
             timeouts = self.model.timeouts
-            due = min(due, self.called_at + timeouts.total)
+            due = min(due, self._began_at + timeouts.total)
             if self.job.streamed:
                 due = min(due, self.called_at + timeouts.first_chunk)
         return due
@@ -439,17 +439,22 @@ class Stream:
 
     def _on_due_before_answer(self, now: float) -> None:
         if self._calling and self.called_at is not None and self.overdue is None:
-            self.overdue = self._too_slow(now - self.called_at)
+            self.overdue = self._too_slow(now - self.called_at, now - self._began_at)
         if self.overdue is not None:
             if self._let_go is not None:
                 self._let_go()
         elif self._company is not None and now >= self._company.heartbeat_at:
             self._company.begin()
 
-    def _too_slow(self, seconds: float) -> Failure | None:
-        """What a call without an answer has taken too long for, after so many ``seconds``."""
+    @property
+    def _began_at(self) -> float:
+        """When the answer was asked for that is waited for: see `Flow.began_at`."""
+        return (self.called_at or 0.0) if self.before is None else self.before.began_at
+
+    def _too_slow(self, seconds: float, in_all: float) -> Failure | None:
+        """What a call without an answer has taken too long for: it, and what it goes on with."""
         timeouts = self.model.timeouts
-        if seconds >= timeouts.total:
+        if in_all >= timeouts.total:
             return too_slow("total", streaming=False)
         if self.job.streamed and seconds >= timeouts.first_chunk:
             return too_slow("first_chunk")
