@@ -26,6 +26,10 @@ _EFFORTS: Final = ("low", "medium", "high")
 """The words that every model knows which can think."""
 
 
+class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Takes no field that it does not know."""
+
+
 def refusal(param: str, provider_format: str, why: str = "") -> Failure:
     """A 400 `Failure`: what ``param`` asks for has no word in the provider's format."""
     said = f"{param} cannot be said to a provider that speaks the format {provider_format!r}"
