@@ -56,6 +56,11 @@ def invalid(message: str, *, code: str, param: str | None = None, status: int = 
     )
 
 
+def missing(name: str) -> Failure:
+    """A `Failure` for a field that must be there."""
+    return invalid(f"{name} is required.", code="missing_required_parameter", param=name)
+
+
 def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Raise a 415 `Failure` for a body that is compressed or says that it is not JSON.
 
@@ -192,8 +197,7 @@ def _wrong_field(detail: str) -> Failure:
     place = place_of(detail)
     path, what = place.path, place.what
     if place.field is not None:
-        name = place.param
-        return invalid(f"{name} is required.", code="missing_required_parameter", param=name)
+        return missing(place.param)
     name = path or "The body"
     expected = _EXPECTED.fullmatch(what)
     if expected is not None:
