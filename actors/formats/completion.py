@@ -28,18 +28,6 @@ def said(delta: Delta) -> Chunk:
     return Chunk([Choice(0, delta)])
 
 
-def call_begun(index: int, call_id: str, name: str, arguments: str = "") -> Chunk:
-    """The tool call number ``index`` begins."""
-    function = {"name": name, "arguments": arguments}
-    call = {"index": index, "id": call_id, "type": "function", "function": function}
-    return said(Delta(tool_calls=[call]))
-
-
-def call_goes_on(index: int, arguments: str) -> Chunk:
-    """More of the arguments of the tool call number ``index``, JSON in a string."""
-    return said(Delta(tool_calls=[{"index": index, "function": {"arguments": arguments}}]))
-
-
 def usage_of(prompt: int, answer: int, cached: int | None, reasoning: int | None) -> dict[str, Any]:
     """What was used, in tokens. ``cached`` is part of ``prompt``, ``reasoning`` of ``answer``."""
     usage: dict[str, Any] = {
@@ -52,6 +40,42 @@ def usage_of(prompt: int, answer: int, cached: int | None, reasoning: int | None
     if reasoning is not None:
         usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
     return usage
+
+
+class Calls:
+    """The tool calls of a stream, one after the other, numbered as they begin."""
+
+    __slots__ = ("_number", "_said")
+
+    def __init__(self) -> None:
+        self._number = -1
+        """Of the one that began last."""
+        self._said: bool | None = None
+        """Whether it has had any arguments; None: it has ended."""
+
+    def begin(self, call_id: str, name: str, arguments: str = "") -> Chunk:
+        """The next one begins."""
+        self._number += 1
+        self._said = bool(arguments)
+        function = {"name": name, "arguments": arguments}
+        call = {"index": self._number, "id": call_id, "type": "function", "function": function}
+        return said(Delta(tool_calls=[call]))
+
+    def go_on(self, arguments: str | None) -> Chunk:
+        """More of its arguments, if there are any; none are anybody's after its end."""
+        if self._said is None or not arguments:
+            return NOTHING
+        self._said = True
+        return self._more(arguments)
+
+    def end(self) -> Chunk:
+        """One without arguments has said none: in OpenAI's words they are ``{}``."""
+        has_said, self._said = self._said, None
+        return self._more("{}") if has_said is False else NOTHING
+
+    def _more(self, arguments: str) -> Chunk:
+        piece = {"index": self._number, "function": {"arguments": arguments}}
+        return said(Delta(tool_calls=[piece]))
 
 
 class WholeMessage:

@@ -18,7 +18,7 @@ import msgspec
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Choice, Chunk, Event
-from sluice.actors.formats.openai import malformed
+from sluice.actors.formats.reading import malformed
 from sluice.actors.formats.sse import SseEvent
 from sluice.http.errors import cohere_body, cohere_frame
 

@@ -12,7 +12,7 @@ import msgspec
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Chunk
-from sluice.actors.formats.openai import malformed
+from sluice.actors.formats.reading import malformed
 
 
 class CallFunction(msgspec.Struct, gc=False):

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from sluice.actors.failures import Failure
-from sluice.http.formats.anthropic_request import AskedInAnthropic, read_messages
+from sluice.http.formats.anthropic_request import ANTHROPIC_REQUEST, read_messages
+from sluice.http.formats.translation import AskedInFormat
 
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello"}]
 PNG = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
@@ -18,9 +19,9 @@ def ask(**more: Any) -> dict[str, Any]:
     return {"model": "claude", "max_tokens": 100, "messages": HELLO, **more}
 
 
-def asked(body: dict[str, Any] | bytes) -> AskedInAnthropic:
+def asked(body: dict[str, Any] | bytes) -> AskedInFormat:
     raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return AskedInAnthropic(read_messages(raw, 64)[1])
+    return AskedInFormat(read_messages(raw, 64)[1], ANTHROPIC_REQUEST)
 
 
 def for_openai(**more: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from sluice.actors.failures import Failure
-from sluice.http.formats.cohere_request import AskedInCohere, read_cohere
+from sluice.http.formats.cohere_request import COHERE_REQUEST, read_cohere
+from sluice.http.formats.translation import AskedInFormat
 
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello"}]
 CALL = {"id": "t1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1.50}'}}
@@ -18,9 +19,9 @@ def ask(**more: Any) -> dict[str, Any]:
     return {"model": "command", "messages": HELLO, **more}
 
 
-def asked(body: dict[str, Any] | bytes) -> AskedInCohere:
+def asked(body: dict[str, Any] | bytes) -> AskedInFormat:
     raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return AskedInCohere(read_cohere(raw, 64)[1])
+    return AskedInFormat(read_cohere(raw, 64)[1], COHERE_REQUEST)
 
 
 def for_openai(**more: Any) -> dict[str, Any]:
