@@ -15,7 +15,7 @@ import msgspec
 from sluice.actors.formats.requests import translated
 from sluice.actors.settings import MAX_TOKENS
 
-from .going_on import is_free_text, with_answer
+from .going_on import is_free_text, is_one_answer, with_answer
 from .json_body import check_depth, check_text, decode, invalid
 
 Raw = msgspec.Raw
@@ -254,6 +254,11 @@ class AskedInOpenAI(msgspec.Struct, frozen=True):
                 max_tokens=max_tokens,
             )
         return for_provider(self.fields, upstream_model, stream=self.streamed)
+
+    @property
+    def has_one_answer(self) -> bool:
+        """``n``, if it is said, is 1."""
+        return is_one_answer(self.fields)
 
     @property
     def has_no_form(self) -> bool:

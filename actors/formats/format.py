@@ -98,6 +98,10 @@ class Asked(Protocol):
         """
 
     @property
+    def has_one_answer(self) -> bool:
+        """Whether it is one answer, whose reason for the end says that all of it was said."""
+
+    @property
     def has_no_form(self) -> bool:
         """Whether the answer is free text, of which another model may write the rest."""
 

@@ -46,6 +46,11 @@ def can_be_mended(failure: Failure) -> bool:
     return failure.code not in _NOT_MENDED
 
 
+def lacks_only_its_end(told: Delivered, asked: Asked) -> bool:
+    """Whether all that was ``asked`` for is ``told``. Of several answers one may be under way."""
+    return told.finish_reason is not None and asked.has_one_answer
+
+
 def obstacle(told: Delivered, asked: Asked) -> str | None:
     """Why no other answer can go on after ``told``, in a word; None: one can."""
     if told.obstacle is not None:

@@ -18,7 +18,7 @@ from sluice.actors.formats.provider_errors import CONTENT_POLICY
 from sluice.actors.metrics.reports import Rescue, RescueResult
 from sluice.actors.providers.upstream_failures import DIFFERS
 
-from .rescue import Way, can_be_mended, obstacle, was_refused, ways
+from .rescue import Way, can_be_mended, lacks_only_its_end, obstacle, was_refused, ways
 from .splice import Splice
 
 if TYPE_CHECKING:
@@ -37,16 +37,16 @@ async def rescued(stream: Stream, failure: Failure, attempt: Attempt) -> None:
     told = stream.told() if can_be_mended(failure) else None
     if told is None:
         raise failure
-    first, tried = stream.model, _Tried(broke=stream.model.provider)
+    asked, first, tried = stream.job.asked, stream.model, _Tried(broke=stream.model.provider)
     for model in stream.left():
-        if tried.over or told.finish_reason is not None or obstacle(told, stream.job.asked):
+        if tried.over or lacks_only_its_end(told, asked) or obstacle(told, asked):
             break
         if not (tried.refused or _is_late_for(stream, model)):
             await _try(stream, told, model, attempt, tried)
-    if told.finish_reason is not None and not tried.over:  # it lacked nothing but its end
+    if lacks_only_its_end(told, asked) and not tried.over:
         await stream.end_as_it_is()
         tried.over, tried.result = True, "completed"
-    elif obstacle(told, stream.job.asked):
+    elif obstacle(told, asked):
         tried.result = "impossible"
     stream.rescues.append(Rescue(tried.broke, tried.result))
     if not tried.over:

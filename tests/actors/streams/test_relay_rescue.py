@@ -361,6 +361,22 @@ async def test_an_answer_that_lacked_nothing_but_its_end_was_whole(
         assert [each.status for each in at.report.attempts] == ["failure"]
 
 
+@pytest.mark.parametrize("others_began", [True, False])
+async def test_one_of_several_answers_that_has_its_reason_does_not_make_the_others_whole(
+    others_began: bool, direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    other = {"choices": [{"index": 1, "delta": {"content": "Once"}, "finish_reason": None}]}
+    said = [frame("a", {"content": "Once"}), frame("a", {}, finish="stop")]
+    if others_began:
+        said.insert(0, b"data: " + json.dumps(other).encode() + b"\n\n")
+    async with chain(direct=direct, a=[says(*said, CUT)], b=[whole("b")]) as at:
+        ask(at, n=2)
+        await at.live()
+        assert at.error["code"] == "provider_cut"
+        assert b"[DONE]" not in at.client.received
+        assert at.report.rescues == (Rescue("a", "impossible"),)
+
+
 CALL = {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{"}}]}
 
 
