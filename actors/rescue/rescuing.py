@@ -95,11 +95,14 @@ async def _try(
 
 async def _gone_on(stream: Stream, way: Way, splice: Splice, attempt: Attempt) -> Failure | None:
     """One more call. None: the answer is whole. Raises what ends the stream."""
-    await stream.go_on(way, splice)
+    served = stream.model
     try:
+        await stream.go_on(way, splice)
         await attempt(stream)
-    except Failure as failure:
-        if stream.interruption is not None:
-            raise
-        return failure.bare()
+    except BaseException as end:
+        if not splice.went_on:  # whatever ended it: who said nothing new did not serve
+            stream.model = served
+        if isinstance(end, Failure) and stream.interruption is None:
+            return end.bare()
+        raise
     return None

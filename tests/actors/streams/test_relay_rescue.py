@@ -568,6 +568,7 @@ async def test_whoever_ends_a_stream_that_is_gone_on_with_ends_it_at_once(
             assert at.report.end == "stopping"
             assert at.client.ended
         assert at.asked == {"a": 1, "b": 1}
+        assert at.report.provider == ("b" if told > 18 else "a")
 
 
 async def test_a_slow_client_gets_every_byte_of_both_answers_once(
