@@ -10,7 +10,9 @@ Promises:
 
 from __future__ import annotations
 
+import math
 import time
+from contextlib import suppress
 from importlib import metadata
 from typing import Final
 
@@ -90,16 +92,18 @@ class Call:
         value = self.head.get(b"retry-after")
         return retry_after(value, time.time()) if value else None
 
-    async def read_error_body(self) -> bytes:
-        """The body, as far as it came, `ERROR_BODY_LIMIT` bytes at most. Raises nothing."""
+    async def read_error_body(self, patience: float = math.inf) -> bytes:
+        """The body, as far as it came in ``patience`` seconds; `ERROR_BODY_LIMIT` bytes at most.
+
+        Raises nothing of the provider's.
+        """
         parts: list[bytes] = []
         room = ERROR_BODY_LIMIT
-        try:
+        # An error that is cut short is an error still.
+        with trio.move_on_after(patience), suppress(UpstreamFault):
             while room > 0 and not self.connection.complete:
                 parts.append(await self.connection.receive())
                 room -= len(parts[-1])
-        except UpstreamFault:
-            pass  # an error that is cut short is an error still
         return b"".join(parts)[:ERROR_BODY_LIMIT]
 
 

@@ -275,10 +275,7 @@ async def _call(stream: Stream, provider: ProviderClient, body: bytes) -> Call:
 
 async def _check_head(call: Call, provider: ProviderClient, *, streamed: bool) -> None:
     if call.status != 200:
-        body = b""
-        with trio.move_on_after(ERROR_PATIENCE):
-            body = await call.read_error_body()
-        body = provider.without_secrets(body)
+        body = provider.without_secrets(await call.read_error_body(ERROR_PATIENCE))
         raise refused(call.status, call.retry_after, body, provider.format.name)
     wanted = "text/event-stream" if streamed else "application/json"
     if call.content_type != wanted:

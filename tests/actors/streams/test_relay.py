@@ -76,9 +76,11 @@ class FakeCall:
         if self.connection.closed.is_set():
             raise trio.ClosedResourceError
 
-    async def read_error_body(self) -> bytes:
-        await self.pass_time(self.error_silence)
-        return self.error_body
+    async def read_error_body(self, patience: float) -> bytes:
+        with trio.move_on_after(patience):
+            await self.pass_time(self.error_silence)
+            return self.error_body
+        return b""
 
 
 class FakeProvider:

@@ -217,6 +217,18 @@ async def test_an_error_body_is_read_as_far_as_it_comes_and_bounded() -> None:
         each.client.done(call)
 
 
+async def test_an_error_body_that_does_not_end_is_what_came_of_it_in_time() -> None:
+    async def never_ends(stream: trio.abc.Stream) -> None:
+        await read_request(stream)
+        await stream.send_all(chunked(b"all of it", end=b""))
+        await trio.sleep_forever()
+
+    async with world(never_ends) as each:
+        call = await each.call()
+        assert await call.read_error_body(0.3) == b"all of it"
+        each.client.done(call)
+
+
 @pytest.mark.parametrize("coding", [b"gzip", b"br", b"identity, gzip"])
 async def test_a_content_coding_that_was_not_asked_for_is_a_fault(coding: bytes) -> None:
     before = open_sockets()
