@@ -166,3 +166,12 @@ async def test_who_asks_for_more_and_leaves_gives_its_place_back(http1: str) -> 
             client.reset_on_leaving()
             await client.leave()
             await edge.until_open(0)
+
+
+async def test_a_websocket_is_refused_and_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    async with open_edge(World().app, http1="hypercorn") as edge:
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        upgrade = f"Connection: Upgrade\r\nUpgrade: websocket\r\n{key}".encode()
+        assert (await edge.request(GET[:-2] + upgrade + b"\r\n")).status == 403
+        assert edge.state.counts.crashed == 0
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
