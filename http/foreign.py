@@ -11,6 +11,10 @@ from hypercorn.trio.tcp_server import TCPServer
 _GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL | select.POLLRDHUP
 
 
+async def _stay(_request: object) -> None:
+    """HTTP/1.1 it is: not HTTP/2, which Hypercorn would go over to with whoever asks for it."""
+
+
 class ForeignConnection(TCPServer):
     """Ends once its client has left and no request of its is under way.
 
@@ -18,6 +22,8 @@ class ForeignConnection(TCPServer):
     among those that may be open with it. And it lets errors out that end the server, and all
     other connections with it: a malformed chunk that comes while the answer is being written
     makes it write twice at once. Here one connection's fault ends that one, and is told.
+
+    It speaks HTTP/1.1 only: of HTTP/2, Hypercorn keeps without bound what a client does not take.
 
     And its reader waits for ever, the client gone, behind a stream that this client has left if
     there was a pipelined request: the answer has no end. `reap` ends what is left of it.
@@ -57,6 +63,7 @@ class ForeignConnection(TCPServer):
         return any(events & _GONE for _, events in look.poll(0))
 
     async def _read_data(self) -> None:
+        vars(self.protocol.protocol)["_check_protocol"] = _stay  # there is no setting for it
         await super()._read_data()
         self._left = True
         await self.idle_task.stop()

@@ -175,3 +175,14 @@ async def test_a_websocket_is_refused_and_is_no_failure(caplog: pytest.LogCaptur
         assert (await edge.request(GET[:-2] + upgrade + b"\r\n")).status == 403
         assert edge.state.counts.crashed == 0
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("before", [
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0",
+    GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n",
+])  # fmt: skip
+async def test_nobody_is_spoken_to_in_http2(before: bytes) -> None:
+    async with open_edge(App(), http1="hypercorn") as edge:
+        client = await edge.connect()
+        await client.send(before)
+        assert (await client.answer()).status in {200, 400}
