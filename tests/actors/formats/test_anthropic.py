@@ -102,7 +102,7 @@ def test_text_comes_with_its_role_first_and_its_end_and_usage_last() -> None:
         "prompt_tokens": 17,
         "completion_tokens": 7,
         "total_tokens": 24,
-        "prompt_tokens_details": {"cached_tokens": 5},
+        "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 2},
     }
 
 
@@ -144,6 +144,30 @@ def test_tool_calls_are_counted_by_themselves_and_one_without_arguments_has_none
 
 def joined_ids(chunk: Chunk) -> bool:
     return any(call.get("id") for c in chunk.choices for call in c.delta.tool_calls or ())
+
+
+def test_what_a_tool_of_the_providers_own_is_called_with_is_no_part_of_another_call() -> None:
+    chunks = read(
+        start(0, type="tool_use", id="toolu_1", name="find", input={}),
+        delta(0, "input_json_delta", partial_json='{"a":1}'),
+        stop(0),
+        start(1, type="server_tool_use", id="srvtoolu_1", name="web_search", input={}),
+        delta(1, "input_json_delta", partial_json='{"query":"x"}'),
+        stop(1),
+        *ended("tool_use"),
+    )
+    assert arguments(chunks) == {0: '{"a":1}'}
+
+
+def test_why_the_model_refused_is_told_with_the_end() -> None:
+    details = {"type": "refusal", "category": "bio", "explanation": "I will not."}
+    delta_, end = ended("refusal")
+    chunks = read(delta_ | {"delta": delta_["delta"] | {"stop_details": details}}, end)
+    assert (joined(chunks, "refusal"), reasons(chunks)) == ("I will not.", ["content_filter"])
+    body = msgspec.json.decode(whole(reason="refusal")) | {"stop_details": details}
+    Message.model_validate(body)
+    told = msgspec.json.decode(AnthropicProvider().as_completion(msgspec.json.encode(body)))
+    assert told["choices"][0]["message"]["refusal"] == "I will not."
 
 
 @pytest.mark.parametrize(
@@ -258,7 +282,9 @@ def test_arguments_keep_every_digit() -> None:
     assert arguments(chunks) == {0: f'{{"a":{huge.decode()}}}'}
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"content":"x"}', b"\xff", b"[" * 10_000])
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"{}", b'{"content":"x"}', b"\xff", b'{"content":["\xff"]}', b"[" * 10_000]
+)
 def test_what_is_no_message_is_malformed(body: bytes) -> None:
     for check in (AnthropicProvider().check_whole, AnthropicProvider().as_completion):
         with pytest.raises(Failure) as caught:

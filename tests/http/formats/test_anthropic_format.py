@@ -94,6 +94,21 @@ def test_cached_tokens_are_not_counted_among_the_inputs() -> None:
     }
 
 
+def test_tokens_written_to_a_cache_and_thought_are_told_apart() -> None:
+    usage = USAGE | {
+        "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }
+    *_, delta, _ = datas(told(AnthropicClient("claude"), [chunk(reason="stop", usage=usage)]))
+    assert delta["usage"] == {
+        "input_tokens": 5,
+        "cache_read_input_tokens": 4,
+        "cache_creation_input_tokens": 3,
+        "output_tokens": 7,
+        "output_tokens_details": {"thinking_tokens": 2},
+    }
+
+
 def test_a_refusal_is_text_and_the_reason_for_the_end() -> None:
     stream = [chunk({"refusal": "I will not."}), chunk(reason="stop")]
     events = told(AnthropicClient("claude"), stream)
