@@ -92,7 +92,7 @@ class Spawned:
             await self.exited.wait()
             return
         if self._process is not None:
-            self._tell("process_killed", f"SIGTERM: {why}")
+            self._tell("process_signalled", f"SIGTERM: {why}")
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)
         with trio.move_on_after(self._spec.terminate):

@@ -12,6 +12,7 @@ from sluice.actors.metrics.reports import RequestReport
 
 from .asgi import Scope
 from .edge_settings import EdgeSettings
+from .http1.bodies import Bodies
 from .http1.refusals import Refused
 from .plain_report import refusal_report
 from .spread import Spread
@@ -77,6 +78,7 @@ class EdgeState:
         self.idle = 0
         """Those of our own protocol that wait for another request: no load."""
         self.draining = False
+        self.bodies = Bodies(max(settings.bodies_limit, 2 * settings.body_limit))
         self.spread = spread
         self._on_refused = on_refused
         self._patient = patient

@@ -16,6 +16,7 @@ import logging
 import socket
 import types
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import hypercorn.trio.run
@@ -24,6 +25,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config, Sockets
 from hypercorn.utils import parse_socket_addr
 
+from sluice.actors.failures import ClientLeft
 from sluice.actors.streams.pump import Watcher
 
 from .asgi import Asgi, Scope
@@ -201,7 +203,7 @@ class _Edge:
         self._state.note_refusal(refused)
         wire = self._wire(stream)
         wire.look()  # unread bytes would make the close a reset
-        if not wire.left:
+        with suppress(ClientLeft):  # after what it had sent: raised here, it would end the server
             wire.send_nowait(refusal(refused))
         wire.abort()
 

@@ -80,6 +80,10 @@ from sluice.ops.worker import FORCE, GRACE, VERSION, address_of
 
 _ENDED = frozenset({"process_exited", "process_killed"})
 
+RESTARTS = 3
+"""Of each worker within five seconds, before all of them are taken down and started anew. Many
+may fall at once (those of a host that was held up do), and the others serve on meanwhile."""
+
 LEAVING = 1.0
 """Seconds beyond `FORCE` in which a worker that must end now, ends by itself."""
 
@@ -133,7 +137,11 @@ class Host:
                 ChildSpec("connections", lambda: Lender(self.slots, self._borrowers)),
                 self.breakers.tree(),
                 ChildSpec(CONTROL, lambda: HostControl(self.desk)),
-                SupervisorSpec(WORKERS, [self._worker(name) for name in self.names]),
+                SupervisorSpec(
+                    WORKERS,
+                    [self._worker(name) for name in self.names],
+                    intensity=RESTARTS * len(self.names),
+                ),
             ],
         )
 

@@ -102,6 +102,7 @@ def _slots(tally: Tally, slots: SlotsInUse) -> None:
             ("sse_connection_limit", (), slots.limit),
         )
     )
+    tally.raise_to("sluice_streams_lost_total", (), slots.lost)
 
 
 def _idle(tally: Tally, path: str, pool: ProviderStatistics) -> None:

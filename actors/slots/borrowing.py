@@ -10,6 +10,7 @@ Promises:
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -175,6 +176,12 @@ class Borrower(Actor):
     async def on_start(self) -> None:
         """Tell for ever."""
         self.context.spawn(keep_told, self._lease, self._returns, self.context.ref(self._lender))
+
+    async def on_stop(self) -> None:
+        """Tell once more: streams that have ended by now were not lost with their worker."""
+        self._lease.take_back()
+        with suppress(ActorError):  # no host: then nobody counts
+            await self.context.ref(self._lender).tell(self._lease.kept())
 
     @handler
     def look(self, _message: Look) -> Has:

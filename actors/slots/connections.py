@@ -44,6 +44,8 @@ class SlotsInUse(msgspec.Struct, frozen=True):
     soft_limit: int
     above_soft_limit: bool
     refused: int
+    lost: int = 0
+    """Streams that ended with a worker that died. Of these nobody told how they ended."""
 
 
 class Acquire(Message[Granted | Refused], frozen=True):

@@ -51,6 +51,8 @@ class Leases:
 
     def __init__(self, limit: int, soft_ratio: float, sharers: int) -> None:
         self.resize(limit, soft_ratio)
+        self.lost = 0
+        """Streams that ended with their process: the slots in use there, as it told last."""
         self._sharers = sharers
         self._leases: dict[str, _Lease] = {}
 
@@ -115,7 +117,9 @@ class Leases:
     def bereave(self, process: str) -> int:
         """``process`` has ended, and with it its lease; how many slots were in use there."""
         lease = self._leases.pop(process, None)
-        return 0 if lease is None else lease.used
+        lost = 0 if lease is None else lease.used
+        self.lost += lost
+        return lost
 
     def by_process(self) -> dict[str, int]:
         """How many slots are in use in each process."""

@@ -123,7 +123,12 @@ class Lender(Actor):
         """A snapshot, of what the workers told last."""
         leases = self._leases
         return SlotsInUse(
-            len(leases), leases.limit, leases.soft_limit, leases.above_soft_limit, self._refused
+            len(leases),
+            leases.limit,
+            leases.soft_limit,
+            leases.above_soft_limit,
+            self._refused,
+            leases.lost,
         )
 
     def _lend(self, message: Borrow) -> int | None:

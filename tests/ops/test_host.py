@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from sluice.actors.settings import ConnectionSettings, ModelSettings, ProviderSettings
-from sluice.engine import Done
+from sluice.engine import Done, SupervisorSpec
 from sluice.ops.config import Config
 from sluice.ops.host import Host
 from sluice.ops.reload import plan
-from sluice.ops.rolling import Interrupted, Rolling
+from sluice.ops.rolling import WORKERS, Interrupted, Rolling
 
 OLD = Config(connections=ConnectionSettings(limit=10))
 NEW = Config(
@@ -67,6 +67,17 @@ async def test_workers_are_replaced_by_such_as_have_the_new_configuration(host: 
     assert host.config == NEW
     assert host.slots.limit == 20
     assert "late" in host.tally.known.providers
+
+
+@pytest.mark.parametrize("workers", [1, 16])
+def test_all_workers_may_fall_at_once_three_times_before_any_other_is_taken_down(
+    workers: int,
+) -> None:
+    made = Host(OLD, [], workers)
+    made.close()
+    spec = next(each for each in made.tree().children if each.id == WORKERS)
+    assert isinstance(spec, SupervisorSpec)
+    assert (spec.intensity, spec.period) == (3 * workers, 5.0)
 
 
 async def test_what_is_live_replaces_no_worker_and_is_there_for_the_next(host: Host) -> None:

@@ -209,6 +209,7 @@ async def test_a_killed_worker_takes_its_streams_with_it_and_no_other_and_no_cou
         assert all(never_back(one, other) for one, other in pairwise(history))
         counted = total(history[-1], "sse_requests_total", status="success")
         assert counted == 200 - lost + 1
+        assert total(history[-1], "sluice_streams_lost_total") == lost
 
 
 async def _answered(at: Replica, answers: int) -> bool:

@@ -153,6 +153,7 @@ async def test_a_rolling_restart_loses_no_stream_no_request_and_no_connection(
     await until(lambda: len(held) == 6)
     assert all(is_whole(held[each], text_of(HELD, each, 20)) for each in held)
     await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before))
+    assert b"\nsluice_streams_lost_total 0.0\n" in (await service.get("/metrics")).body
 
 
 async def test_an_idle_connection_of_a_replaced_worker_has_one_more_request(start: Start) -> None:

@@ -52,6 +52,12 @@ EXTENDED: tuple[Metric, ...] = (
         unit="requests",
     ),
     _metric(
+        name="sluice_streams_lost_total",
+        kind="counter",
+        help="Streams that a worker took with it when it died; no other metric counts them",
+        unit="requests",
+    ),
+    _metric(
         name="sluice_actor_restarts_total",
         kind="counter",
         help="Restarts of a kind of actor",

@@ -119,10 +119,11 @@ def test_the_idle_connections_of_a_provider_are_its_pools() -> None:
 
 def test_the_slots_in_use_are_read_from_their_actor() -> None:
     tally = Tally(KNOWN)
-    slots = SlotsInUse(active=7, limit=100, soft_limit=80, above_soft_limit=False, refused=0)
+    slots = SlotsInUse(7, 100, 80, above_soft_limit=False, refused=0, lost=4)
     engine_sampler(lambda: [actor("connections", domain=slots)])(tally)
     assert tally.value("sse_active_connections") == 7
     assert tally.value("sse_connection_limit") == 100
+    assert tally.value("sluice_streams_lost_total") == 4
 
 
 def test_asks_that_were_timed_add_up_by_kind_of_actor() -> None:

@@ -61,6 +61,7 @@ def test_the_lease_of_a_process_that_ended_is_free_and_what_it_said_is_forgotten
     leases.keep("one", Kept(turn=2, size=2, used=2, settled=1))
     assert (leases.lent, len(leases), leases.has("one")) == (0, 0, False)
     assert leases.bereave("one") == 0
+    assert leases.lost == 2
 
 
 def test_a_limit_below_one_is_refused() -> None:
