@@ -67,7 +67,7 @@ class Lease:
 
     def take_back(self) -> None:
         """Count what was returned as free."""
-        self.slots.give_back_all(self._returns.take())
+        self.slots.give_back(self._returns.take())
 
     def give_back(self, part: float) -> None:
         """Give back ``part`` of what is not in use, rounded up."""
