@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from tests.actors.formats.heard import failure_of
 
-from sluice.actors.failures import Failure
 from sluice.actors.formats.openai import OpenAIProvider
 
 
@@ -12,10 +12,8 @@ from sluice.actors.formats.openai import OpenAIProvider
     "body", [b"<html>", b"{}", b'{"choices":"x"}', b"\xff", b'{"choices":["\xff"]}', b"[" * 10_000]
 )
 def test_what_is_no_completion_is_malformed(body: bytes) -> None:
-    for check in (OpenAIProvider().check_whole, OpenAIProvider().as_completion):
-        with pytest.raises(Failure) as caught:
-            check(body)
-        assert (caught.value.code, caught.value.status) == ("malformed_answer", 502)
+    failure = failure_of(OpenAIProvider(), body)
+    assert (failure.code, failure.status) == ("malformed_answer", 502)
 
 
 def test_a_completion_is_not_touched() -> None:
