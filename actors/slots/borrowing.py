@@ -72,7 +72,7 @@ class Lease:
         names = self._returns.take()
         if self._expecting in names:
             self._expecting = None
-        self.slots.give_back_all(names)
+        self.slots.give_back(names)
 
     def expects(self, holder: str) -> None:
         """More is borrowed for ``holder`` from here on."""
