@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -189,9 +188,16 @@ class Host:
         """End now: each stream with an honest error, in every worker; then the workers."""
         self.state = "draining"
         self._patience.cancel()
-        for pid in self._pids():
-            os.kill(pid, signal.SIGTERM)  # ours, and not reaped: nobody else has that number
+        self._hurry_workers()
         self.system.hurry(FORCE + LEAVING)
+
+    async def watch_start(self) -> None:
+        """If the start is ended, so are the workers that serve already: each with honest errors."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            if self.state == "starting":
+                self._hurry_workers()
 
     def live(self) -> int:
         """Streams that are under way in all workers: those that hold a slot."""
@@ -288,15 +294,11 @@ class Host:
         for old in list(self.links.draining(name)):  # whose ladders are bounded
             await old.exited.wait()
 
-    def _pids(self) -> list[int]:
-        """Of all workers, those included that were replaced and still drain."""
-        found: list[int] = []
+    def _hurry_workers(self) -> None:
+        """Those included that are starting, or were replaced and still drain."""
         for name in self.names:
-            current = self.process(name)
-            pids = [None if current is None else current.pid]
-            pids += [old.pid for old in self.links.draining(name)]
-            found += [pid for pid in pids if pid is not None]
-        return found
+            for process in self.links.running(name):
+                process.terminate()
 
     def _bereave(self, process: str) -> None:
         """The link has ended before: nothing that ``process`` asked is handled after this."""
@@ -388,8 +390,9 @@ async def open_host(
         async with trio.open_nursery() as nursery:
             for run in [] if host.store is None else [host.store.serve]:
                 nursery.start_soon(run)
+            nursery.start_soon(host.watch_start)
             async with open_system(
-                host.tree(), on_event=host.on_event, grace=FORCE, links=host.links
+                host.tree(), on_event=host.on_event, grace=FORCE + LEAVING, links=host.links
             ) as system:
                 host.opened(system)
                 try:
