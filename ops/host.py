@@ -24,7 +24,6 @@ import trio
 
 from sluice.actors.breakers.breakers import OTHER, Bereaved
 from sluice.actors.breakers.circuits import Bulletin
-from sluice.actors.metrics import shares
 from sluice.actors.metrics.catalog import Known
 from sluice.actors.metrics.merging import Whole
 from sluice.actors.metrics.outbox import Outbox
@@ -101,6 +100,7 @@ class Host:
         self.breakers = ReplicaBreakers(config, HOST, self.log, self._push)
         self.store = store_of(config, self._on_store)
         self.tally = Tally(Known.of(config.routing, VERSION))
+        self.whole = Whole(self.tally)
         self.watchers: set[Callable[[Event], None]] = set()
         self.desk = Desk(config.limits)
         self.state: Lifecycle = "starting"
@@ -116,7 +116,7 @@ class Host:
     def tree(self) -> SupervisorSpec:
         """What runs in this process, and its workers."""
         circuits = self.breakers.circuits
-        whole, own, outbox = Whole(self.tally), Tally(self.tally.known), Outbox()
+        own, outbox = Tally(self.tally.known), Outbox()
         samplers = (
             sample_process,
             engine_sampler(self.actors, self.links.statistics),
@@ -130,7 +130,7 @@ class Host:
                 ChildSpec(
                     "metrics",
                     lambda: Collector(
-                        whole, own, outbox, samplers, self._givers, slots="connections"
+                        self.whole, own, outbox, samplers, self._givers, slots="connections"
                     ),
                 ),
                 ChildSpec("connections", lambda: Lender(self.slots, self._borrowers)),
@@ -309,7 +309,7 @@ class Host:
             self._forget(process)
 
     def _forget(self, process: str) -> None:
-        self.system.ref("metrics").tell_nowait(shares.Ended(process))
+        self.whole.forget(process)
         self.desk.ended(process)
         self.system.ref(f"{BREAKERS}/{OTHER}").tell_nowait(Bereaved(process))
 
