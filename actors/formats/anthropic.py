@@ -58,6 +58,12 @@ class _Block(msgspec.Struct, gc=False):
     input: msgspec.Raw = _EMPTY
 
 
+class _StopDetails(msgspec.Struct, gc=False):
+    """Why the model refused."""
+
+    explanation: str | None = None
+
+
 class _Delta(msgspec.Struct, gc=False):
     """What a block gets, or (with ``stop_reason``) the message."""
 
@@ -67,6 +73,7 @@ class _Delta(msgspec.Struct, gc=False):
     partial_json: str | None = None
     signature: str | None = None
     stop_reason: str | None = None
+    stop_details: _StopDetails | None = None
 
 
 class _Begun(msgspec.Struct, gc=False):
@@ -98,6 +105,7 @@ class _Message(msgspec.Struct):
     content: list[_Block]
     model: str
     stop_reason: str | None = None
+    stop_details: _StopDetails | None = None
     usage: _Usage | None = None
 
 
@@ -136,6 +144,7 @@ class AnthropicProvider:
                 gathered.reasoning(block.thinking or "", block.signature or "")
             elif block.type == "tool_use":
                 gathered.call(block.id or "", block.name or "", _arguments(block.input))
+        gathered.refusal(_refusal(message))
         reason = STOP_REASONS.get(message.stop_reason or "", "stop")
         usage = _in_openais_words(message.usage) if message.usage is not None else None
         return gathered.completion(message.id, message.model, reason, usage)
@@ -219,11 +228,12 @@ class AnthropicReader:
         return NOTHING
 
     def _message_ends(self, found: _Event) -> Chunk:
-        reason = found.delta.stop_reason if found.delta is not None else None
+        end = found.delta
         choices = []
-        if reason is not None:
+        if end is not None and end.stop_reason is not None:
             self._finished = True
-            choices = [Choice(0, Delta(), STOP_REASONS.get(reason, "stop"))]
+            reason = STOP_REASONS.get(end.stop_reason, "stop")
+            choices = [Choice(0, Delta(refusal=_refusal(end)), reason)]
         if found.usage is None:
             return Chunk(choices)
         return Chunk(choices, _in_openais_words(found.usage, self._usage))
@@ -243,6 +253,11 @@ def _arguments(value: msgspec.Raw) -> str:
     return "{}" if "".join(written.split()) in {"{}", "null"} else written
 
 
+def _refusal(end: _Delta | _Message) -> str | None:
+    """What the model says of why it refused, if it did."""
+    return end.stop_details.explanation if end.stop_details is not None else None
+
+
 def _in_openais_words(usage: _Usage, begun_with: _Usage | None = None) -> dict[str, Any]:
     """``usage``, which is cumulative, over what the message began with.
 
@@ -257,7 +272,7 @@ def _in_openais_words(usage: _Usage, begun_with: _Usage | None = None) -> dict[s
     )
     details = usage.output_tokens_details
     reasoning = details.thinking_tokens if details is not None else None
-    return usage_of(uncached + read + written, answer, read, reasoning)
+    return usage_of(uncached + read + written, answer, read, reasoning, written=written)
 
 
 def _later(now: int | None, before: int | None) -> int:

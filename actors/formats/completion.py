@@ -28,8 +28,14 @@ def said(delta: Delta) -> Chunk:
     return Chunk([Choice(0, delta)])
 
 
-def usage_of(prompt: int, answer: int, cached: int | None, reasoning: int | None) -> dict[str, Any]:
-    """What was used, in tokens. ``cached`` is part of ``prompt``, ``reasoning`` of ``answer``."""
+def usage_of(
+    prompt: int, answer: int, cached: int | None, reasoning: int | None, *, written: int = 0
+) -> dict[str, Any]:
+    """What was used, in tokens.
+
+    ``cached`` (read from a cache) and ``written`` (to it) are parts of ``prompt``, ``reasoning``
+    of ``answer``.
+    """
     usage: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": answer,
@@ -37,6 +43,8 @@ def usage_of(prompt: int, answer: int, cached: int | None, reasoning: int | None
     }
     if cached is not None:
         usage["prompt_tokens_details"] = {"cached_tokens": cached}
+        if written:
+            usage["prompt_tokens_details"]["cache_write_tokens"] = written
     if reasoning is not None:
         usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
     return usage
@@ -85,6 +93,7 @@ class WholeMessage:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._signature = ""
+        self._refusal: str | None = None
         self._calls: list[dict[str, Any]] = []
 
     def text(self, text: str) -> None:
@@ -96,6 +105,10 @@ class WholeMessage:
         self._reasoning.append(text)
         self._signature = signature or self._signature
 
+    def refusal(self, text: str | None) -> None:
+        """Why the model refused, if it did."""
+        self._refusal = text
+
     def call(self, call_id: str, name: str, arguments: str) -> None:
         """One more tool call."""
         function = {"name": name, "arguments": arguments}
@@ -106,7 +119,7 @@ class WholeMessage:
     ) -> bytes:
         """The ``chat.completion``; ``created`` is missing, and ``model`` where it is not known."""
         text = "".join(self._text) if self._text or not self._calls else None
-        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": self._refusal}
         if self._reasoning:
             message["reasoning_content"] = "".join(self._reasoning)
         if self._signature:

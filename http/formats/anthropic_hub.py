@@ -29,7 +29,7 @@ from .openai_request import (
     text_part,
     turn_of,
 )
-from .translation import Strict, effort_of, strictly
+from .translation import Strict, effort_of, refusal, strictly
 
 Raw = msgspec.Raw
 
@@ -103,6 +103,7 @@ class _Tool(Strict):
 class _Choice(Strict):
     type: Literal["auto", "any", "none", "tool"]
     name: str | None = None
+    """Of the tool that is to be called, and only there."""
     disable_parallel_tool_use: bool | None = None
 
 
@@ -169,7 +170,7 @@ def to_openai(fields: Fields, provider_format: str) -> Json:
         "top_p": request.top_p,
         "top_k": request.top_k,
         "tools": [_tool(tool) for tool in request.tools] if request.tools else None,
-        "reasoning_effort": _effort(request),
+        "reasoning_effort": _effort(request, provider_format),
         "user": request.metadata.user_id if request.metadata is not None else None,
         "service_tier": _TIERS[request.service_tier] if request.service_tier else None,
         "response_format": _response_format(request.output_config),
@@ -262,13 +263,17 @@ def _tool_choice(choice: _Choice | None) -> Json:
     return asked
 
 
-def _effort(request: _Request) -> str | None:
+def _effort(request: _Request, provider_format: str) -> str | None:
     """How much to think: the word for it, else that for the budget."""
     thinking, output = request.thinking, request.output_config
+    effort = output.effort if output is not None else None
     if thinking is not None and thinking.type == "disabled":
+        if effort is not None:
+            why = "there it is about thinking alone, which is disabled"
+            raise refusal("output_config.effort", provider_format, why)
         return "none"
-    if output is not None and output.effort is not None:
-        return output.effort
+    if effort is not None:
+        return effort
     return effort_of(thinking.budget_tokens) if thinking is not None else None
 
 

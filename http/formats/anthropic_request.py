@@ -63,10 +63,18 @@ class Tool(msgspec.Struct):
     input_schema: dict[str, Raw] | _Unset = _UNSET
 
 
-class Kind(msgspec.Struct):
-    """An object of which only the kind is known here."""
+class ToolChoice(msgspec.Struct):
+    """Which tool is to be used: a kind of choice, of which one names the tool."""
 
     type: str
+    name: str | None = None
+
+
+class Thinking(msgspec.Struct):
+    """How to think: a kind of it, of which one has a budget in tokens."""
+
+    type: str
+    budget_tokens: int | None = None
 
 
 class Metadata(msgspec.Struct):
@@ -88,8 +96,8 @@ class MessagesRequest(msgspec.Struct, kw_only=True):
     top_p: float | None = None
     top_k: int | None = None
     tools: list[Tool] | None = None
-    tool_choice: Kind | None = None
-    thinking: Kind | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
     metadata: Metadata | None = None
     service_tier: str | None = None
 
@@ -114,6 +122,11 @@ def _check(request: MessagesRequest) -> None:
     check_conversation(request)
     _check_blocks(request)
     _check_tools(request)
+    choice, thinking = request.tool_choice, request.thinking
+    if choice is not None and choice.type == "tool" and choice.name is None:
+        raise missing("tool_choice.name")
+    if thinking is not None and thinking.type == "enabled" and thinking.budget_tokens is None:
+        raise missing("thinking.budget_tokens")
 
 
 def _check_blocks(request: MessagesRequest) -> None:

@@ -1,8 +1,8 @@
 """Cohere's requests in OpenAI's words. Pure.
 
 The types here are strict: they hold what can be translated, and a field or a kind of part
-beyond them is refused by name. Only ``citations`` in earlier answers are taken and not told:
-they are notes on a text that is told.
+beyond them is refused by name. Only ``citations`` in earlier answers, and the names that they
+know documents by, are taken and not told: they are notes on a text that is told.
 
 Where the formats differ in form: a plan to call tools is OpenAI's text beside the calls; a
 document that a tool found is told as the JSON of its data; a budget for thinking is one of

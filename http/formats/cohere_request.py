@@ -89,7 +89,10 @@ class ChatRequest(msgspec.Struct, kw_only=True):
 
 _request: Final = msgspec.json.Decoder(ChatRequest)
 
-COHERE_REQUEST: Final = RequestFormat("cohere", to_openai, {"reasoning_effort": "thinking"})
+COHERE_REQUEST: Final = RequestFormat("cohere", to_openai, {
+    "reasoning_effort": "thinking",
+    "reasoning_content": "content",
+})  # fmt: skip
 """How Cohere's requests are told to others."""
 
 

@@ -39,10 +39,11 @@ def refusal(param: str, provider_format: str, why: str = "") -> Failure:
 def strictly(fields: Fields, decoder: msgspec.json.Decoder[T], provider_format: str) -> T:
     """``fields`` as ``decoder``'s type, which takes what can be translated and nothing else.
 
-    Raises a 400 `Failure` that names the field that cannot.
+    A null is as good as nothing. Raises a 400 `Failure` that names the field that cannot.
     """
+    said = {name: value for name, value in fields.items() if bytes(value) != b"null"}
     try:
-        return decoder.decode(_encode(fields))
+        return decoder.decode(_encode(said))
     except msgspec.ValidationError as error:
         place = place_of(str(error))
         why = "" if place.field is not None else place.what
@@ -119,8 +120,10 @@ def _body_of(
 
 
 def _in_words_of(failure: Failure, names: Mapping[str, str]) -> Failure:
-    param = failure.param
-    name = None if param is None else names.get(param)
-    if param is None or name is None:
+    """Of a place within a message, the last name alone may be another."""
+    param = failure.param or ""
+    where, dot, last = param.rpartition(".")
+    name = names.get(param) or (where + dot + names[last] if last in names else None)
+    if name is None:
         return failure
     return invalid(failure.message.replace(param, name, 1), code=failure.code, param=name)

@@ -227,19 +227,22 @@ async def test_without_its_host_a_worker_says_that_it_cannot_find_out(
         assert await at.begins("one", "a")
 
 
-async def test_who_gave_up_while_more_was_borrowed_for_it_is_granted_nothing(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    async with replica(1) as at:
+@pytest.mark.parametrize("look", [False, True])
+async def test_who_leaves_while_a_slot_is_borrowed_for_it_strands_none(*, look: bool) -> None:
+    """It gives back what it may have been granted (`Returns.put`), before it is granted."""
+    async with replica(2) as at:
         await at.system.pause("connections")
-        with trio.move_on_after(1):
-            await at.ask("one", "a")
-        at.returns["one"].put("a")  # as a stream does that cannot know whether it has a slot
-        await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(at.begins, "one", "left")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        at.returns["one"].put("left")
+        if look:
+            at.leased["one"].take_back()
         await at.system.resume("connections")
-        await trio.testing.wait_all_tasks_blocked()
-        assert len(at.leased["one"].slots) == 0
-        assert await at.begins("one", "b")
+        assert await at.begins("one", "a")
+        assert await at.begins("two", "b")
+        assert not await at.begins("one", "c")
 
 
 async def test_an_answer_that_came_too_late_strands_nothing(
