@@ -28,10 +28,11 @@ class Delta(msgspec.Struct, gc=False, omit_defaults=True):
     refusal: Any = None
     tool_calls: Any = None
     function_call: Any = None
+    audio: Any = None
 
     @property
     def says_something(self) -> bool:
-        """Whether there is content, reasoning, a refusal or a part of a tool call in it."""
+        """Whether there is content, also spoken, reasoning, a refusal or a part of a call in it."""
         return bool(
             self.content
             or self.reasoning_content
@@ -39,6 +40,7 @@ class Delta(msgspec.Struct, gc=False, omit_defaults=True):
             or self.refusal
             or self.tool_calls
             or self.function_call
+            or self.audio
         )
 
 
