@@ -99,10 +99,11 @@ async def _gone_on(stream: Stream, way: Way, splice: Splice, attempt: Attempt) -
     try:
         await stream.go_on(way, splice)
         await attempt(stream)
-    except BaseException as end:
-        if not splice.went_on:  # whatever ended it: who said nothing new did not serve
+    except Failure as failure:
+        if stream.interruption is not None:
+            raise
+        return failure.bare()
+    finally:
+        if not splice.went_on:  # however it ended: who said nothing new did not serve
             stream.model = served
-        if isinstance(end, Failure) and stream.interruption is None:
-            return end.bare()
-        raise
     return None
