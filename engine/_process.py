@@ -89,7 +89,8 @@ class ProcessStatistics(msgspec.Struct, frozen=True):
     pid: int | None
     """None while there is none."""
     generation: int
-    """How many have been started under this name."""
+    """Of the one that references lead to; while there is none, how many have been started under
+    this name. A second that is starting, or did not get ready, has a number of its own."""
     exits: int
     """How many of them have ended."""
     last_exit: str
@@ -166,7 +167,7 @@ class Process(Actor):
         return ProcessStatistics(
             process=name,
             pid=None if current is None else current.pid,
-            generation=launches.started,
+            generation=launches.started if current is None else current.generation,
             exits=launches.exits,
             last_exit=launches.last_exit,
             draining=tuple(old.pid for old in launches.draining if old.pid is not None),

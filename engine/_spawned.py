@@ -65,8 +65,8 @@ class Spawned:
 
     def begin(self) -> None:
         """Start it, in a task of the system's."""
-        self._launches.running.append(self)
         self._links.spawn(self._run, name=f"{self._spec.name} generation {self.generation}")
+        self._launches.running.append(self)
 
     def kill(self) -> None:
         """End it at once; `exited` is set when it is reaped. Idempotent."""

@@ -394,8 +394,10 @@ async def test_the_first_goes_on_when_the_second_does_not_get_ready(tmp_path: Pa
             program.write_text(f"#!/bin/sh\n{text}\n")
             with pytest.raises(StartFailed, match=why):
                 await w.system.ref("w").ask(Replace(start_timeout=1), timeout=40)
+            assert (w.process().pid, w.process().generation) == (first, 1)
         assert await w.pid() == first
         await until(lambda: w.process().exits == 2)
+        assert w.links.launches("w").started == 3
 
 
 async def test_failed_starts_leave_no_descriptor_and_no_child_behind(tmp_path: Path) -> None:
