@@ -162,7 +162,7 @@ def _result(message: Message, at: int, question: Question) -> Block:
 
 def _answered(message: Message, at: int, question: Question) -> str | list[Block]:
     blocks: list[Block] = []
-    thinking, signature = message.reasoning_content or "", message.reasoning_signature
+    thinking, signature = message.thought, message.reasoning_signature
     if thinking and not signature:
         raise question.refused(f"messages[{at}].reasoning_content", "reasoning needs its signature")
     if signature:

@@ -102,11 +102,17 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     reasoning_signature: str | None = None
     refusal: str | None = None
     annotations: list[Any] | None = None
     audio: Any = None
     function_call: Any = None
+
+    @property
+    def thought(self) -> str:
+        """The reasoning, which some call so and some so."""
+        return self.reasoning_content or self.reasoning or ""
 
 
 class JsonSchema(msgspec.Struct, forbid_unknown_fields=True):
@@ -281,7 +287,8 @@ _SAYS: Final = {
     "system": _EVERYBODY,
     "developer": _EVERYBODY,
     "user": _EVERYBODY,
-    "assistant": _EVERYBODY | {"tool_calls", "reasoning_content", "reasoning_signature"},
+    "assistant": _EVERYBODY
+    | {"tool_calls", "reasoning_content", "reasoning", "reasoning_signature"},
     "tool": _EVERYBODY | {"tool_call_id", "name"},
 }
 """The fields that messages of each role may have. A tool's name is told by its call."""
