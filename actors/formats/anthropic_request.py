@@ -18,7 +18,8 @@ from typing import Any, Final
 
 import msgspec
 
-from .asked import NO_PARAMETERS, Message, Part, Question, Text, ToolCall
+from .asked import NO_PARAMETERS, Question
+from .asked_types import Message, Part, Text, ToolCall
 
 _LEAST_BUDGET: Final = 1024
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import msgspec
 
-from .asked import NO_PARAMETERS, Function, Message, Part, Question, Text
+from .asked import NO_PARAMETERS, Question
+from .asked_types import Function, Message, Part, Text
 
 _encode: Final = msgspec.json.Encoder().encode
 _SAME: Final = {

@@ -36,7 +36,7 @@ from tests.http.formats.asking import ANTHROPIC, COHERE, HELLO
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Asked
-from sluice.http.validation import AskedInOpenAI, read_chat
+from sluice.http.formats.openai_request import AskedInOpenAI, read_chat
 
 Put = Callable[[dict[str, Any]], dict[str, Any]]
 """A request in which an object has these fields more."""
