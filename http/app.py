@@ -47,6 +47,8 @@ class Application:
                 await route(scope, receive, send)
                 return
             await self._rest({**scope, "path": canonical(path)}, receive, send)
+        elif scope["type"] == "websocket":  # our own edge takes no upgrade: another server's may
+            await send({"type": "websocket.close"})
         else:
             await self._quart(scope, receive, send)  # type: ignore[arg-type]  # its own Scope
 

@@ -18,6 +18,7 @@ from .plain_report import refusal_report
 from .spread import Spread
 
 if TYPE_CHECKING:
+    from .foreign import ForeignConnection
     from .http1.connection import Connection
 
 logger = logging.getLogger("sluice.edge")
@@ -71,8 +72,8 @@ class EdgeState:
     ) -> None:
         self.settings = settings
         self.counts = counts or EdgeCounts()
-        self.connections: set[Connection] = set()
-        """Those that speak our own protocol."""
+        self.connections: set[Connection | ForeignConnection] = set()
+        """Those that have got as far as HTTP."""
         self.open = 0
         """All that were accepted and are open, whatever they speak or still have to agree on."""
         self.idle = 0

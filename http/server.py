@@ -138,7 +138,8 @@ class _Edge:
         self._state.opened()
         try:
             if self._state.settings.http1 == "hypercorn":
-                await self._contain(ForeignConnection(app, config, context, asgi_state, stream).run)
+                foreign = ForeignConnection(app, config, context, asgi_state, stream)
+                await self._contain(self._serve_foreign, foreign)
                 await trio.aclose_forcefully(stream)
             elif isinstance(stream, trio.SSLStream):
                 await self._contain(self._serve_tls, stream, asgi_state)
@@ -159,6 +160,13 @@ class _Edge:
                 self._state.note_fault(faults)
             if ending is not None:
                 raise ending from None
+
+    async def _serve_foreign(self, connection: ForeignConnection) -> None:
+        self._state.connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._state.connections.discard(connection)
 
     async def _serve_plain(self, stream: trio.SocketStream, asgi_state: dict[str, Any]) -> None:
         base = _base_scope(stream.socket, "http")

@@ -72,6 +72,10 @@ class AnthropicClient:
         self._reason: str | None = None
         self._usage = Usage()
 
+    def anew(self) -> AnthropicClient:
+        """One that has started nothing."""
+        return AnthropicClient(self._model)
+
     def preamble(self) -> bytes:
         """Nothing."""
         return b""

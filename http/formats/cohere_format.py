@@ -78,6 +78,10 @@ class CohereClient:
         self._reason = "COMPLETE"
         self._usage = Usage()
 
+    def anew(self) -> CohereClient:
+        """One that has started nothing."""
+        return CohereClient()
+
     def preamble(self) -> bytes:
         """Nothing."""
         return b""

@@ -13,7 +13,7 @@ import msgspec
 
 from sluice.actors.formats.requests import translated
 from sluice.actors.settings import MAX_TOKENS
-from sluice.http.going_on import is_free_text, with_answer
+from sluice.http.going_on import is_free_text, is_one_answer, with_answer
 from sluice.http.validation import Fields, Raw, check_conversation, encoded, read_request
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -161,6 +161,11 @@ class AskedInOpenAI(msgspec.Struct, frozen=True):
                 max_tokens=max_tokens,
             )
         return for_provider(self.fields, upstream_model, stream=self.streamed)
+
+    @property
+    def has_one_answer(self) -> bool:
+        """``n``, if it is said, is 1."""
+        return is_one_answer(self.fields)
 
     @property
     def has_no_form(self) -> bool:

@@ -91,6 +91,11 @@ class AskedInFormat(msgspec.Struct, frozen=True):
         return _body_of(asked, self.format.names, provider_format, upstream_model, max_tokens)
 
     @property
+    def has_one_answer(self) -> bool:
+        """Always: only OpenAI's requests can ask for several."""
+        return True
+
+    @property
     def has_no_form(self) -> bool:
         """Text, without a format."""
         return is_free_text(self.fields)

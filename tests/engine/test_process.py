@@ -226,6 +226,21 @@ async def test_a_process_that_cannot_be_asked_to_stop_has_not_the_whole_drain() 
     assert told in w.details("process_signalled")
 
 
+async def test_who_runs_is_known_until_it_is_reaped_and_then_hears_no_signal() -> None:
+    async with world() as w:
+        (running,) = w.links.running("w")
+        other = Spawned(ProcessSpec("other", ["/bin/sleep", "60"]), w.links, "other")
+        other.begin()
+        assert w.links.running("other") == [other]
+        await until(lambda: other.pid is not None)
+        other.terminate()
+        await other.exited.wait()
+        assert other.ending == "was ended by SIGTERM"
+        assert w.links.running("other") == []
+        other.terminate()
+        assert w.links.running("w") == [running]
+
+
 async def test_a_program_that_does_not_exist_is_a_failed_start() -> None:
     with pytest.raises(StartFailed, match="could not be started"):
         async with world(argv=["/nonexistent/program"]):
