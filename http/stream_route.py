@@ -21,18 +21,12 @@ from .asgi import Receive, Scope, Send, find
 from .chat import find_model
 from .cors import Cors
 from .errors import sluice_body
+from .formats.openai_request import AskedInOpenAI
 from .formats.sluice_format import SluiceClient
 from .json_body import check_headers, invalid, missing, read_body
 from .services import AppServices
-from .validation import (
-    AskedInOpenAI,
-    Fields,
-    StreamRequest,
-    as_messages,
-    check_stream,
-    encoded,
-    read_stream,
-)
+from .stream_request import StreamRequest, as_messages, check_stream, read_stream
+from .validation import Fields, encoded
 
 QUERY_FIELDS: Final = 100
 """Fields a query may have; those that we do not know are ignored."""

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 import msgspec
 
-from .asked import NO_PARAMETERS, Message, Part, Question, Text, ToolCall
+from .asked import NO_PARAMETERS, Question
+from .asked_types import Message, Part, Text, ToolCall
 
 _LEAST_BUDGET: Final = 1024
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -162,7 +163,7 @@ def _result(message: Message, at: int, question: Question) -> Block:
 
 def _answered(message: Message, at: int, question: Question) -> str | list[Block]:
     blocks: list[Block] = []
-    thinking, signature = message.reasoning_content or "", message.reasoning_signature
+    thinking, signature = message.thought, message.reasoning_signature
     if thinking and not signature:
         raise question.refused(f"messages[{at}].reasoning_content", "reasoning needs its signature")
     if signature:

@@ -8,11 +8,13 @@ sense is the provider's to say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from sluice.actors.failures import Failure
+
+from .asked_types import Function, Json, Message, ResponseFormat, Tool, ToolChoice
 
 _NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "n": (1,),
@@ -34,115 +36,9 @@ _NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
 BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768}
 """Tokens that each ``reasoning_effort`` may think, for formats that count them."""
 
-
-Json = dict[str, msgspec.Raw]
-"""An object that is only passed on, digit by digit."""
-
-
-class Function(msgspec.Struct, forbid_unknown_fields=True):
-    """What a tool is."""
-
-    name: str
-    description: str | None = None
-    parameters: Json | None = None
-    strict: bool | None = None
-
-
-class Tool(msgspec.Struct, forbid_unknown_fields=True):
-    """A tool the model may call: a function."""
-
-    type: Literal["function"]
-    function: Function
-
-
-class CalledFunction(msgspec.Struct, forbid_unknown_fields=True):
-    """Which function was called, and with what: JSON in a string."""
-
-    name: str
-    arguments: str
-
-
-class ToolCall(msgspec.Struct, forbid_unknown_fields=True):
-    """A call that the model made earlier."""
-
-    id: str
-    function: CalledFunction
-    type: Literal["function"] = "function"
-    index: int | None = None
-
-
-class ImageUrl(msgspec.Struct, forbid_unknown_fields=True):
-    """Where an image is, or (in a data URL) the image."""
-
-    url: str
-    detail: str | None = None
-
-
-class Text(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="text"):
-    """A part of a message's content: text."""
-
-    text: str
-
-
-class Image(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="image_url"):
-    """An image."""
-
-    image_url: ImageUrl
-
-
-Part = Text | Image
-
-
-class Message(msgspec.Struct, forbid_unknown_fields=True):
-    """A message of the conversation. What has no words elsewhere must be empty."""
-
-    role: str
-    content: str | list[Part] | None = None
-    name: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
-    reasoning_content: str | None = None
-    reasoning_signature: str | None = None
-    refusal: str | None = None
-    annotations: list[Any] | None = None
-    audio: Any = None
-    function_call: Any = None
-
-
-class JsonSchema(msgspec.Struct, forbid_unknown_fields=True):
-    """What an answer has to look like.
-
-    Its name is a label that no other format has; in those a schema is always kept to strictly.
-    """
-
-    schema: Json | None = None
-    name: str = ""
-    description: str | None = None
-    strict: bool | None = None
-
-
-class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True):
-    """How the answer is to be written."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-
-class Named(msgspec.Struct, forbid_unknown_fields=True):
-    """A function's name."""
-
-    name: str
-
-
-class ToolChoice(msgspec.Struct, forbid_unknown_fields=True):
-    """The function that is to be called."""
-
-    type: Literal["function"]
-    function: Named
-
-
 NO_PARAMETERS: Final = {"type": "object", "properties": {}}
 """What a function takes that says nothing of it, for formats that require the schema."""
+
 _TYPES: Final[dict[str, Any]] = {
     "model": str,
     "messages": list[Message],
@@ -281,7 +177,8 @@ _SAYS: Final = {
     "system": _EVERYBODY,
     "developer": _EVERYBODY,
     "user": _EVERYBODY,
-    "assistant": _EVERYBODY | {"tool_calls", "reasoning_content", "reasoning_signature"},
+    "assistant": _EVERYBODY
+    | {"tool_calls", "reasoning_content", "reasoning", "reasoning_signature"},
     "tool": _EVERYBODY | {"tool_call_id", "name"},
 }
 """The fields that messages of each role may have. A tool's name is told by its call."""

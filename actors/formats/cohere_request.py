@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import msgspec
 
-from .asked import NO_PARAMETERS, Function, Message, Part, Question, Text
+from .asked import NO_PARAMETERS, Question
+from .asked_types import Function, Message, Part, Text
 
 _encode: Final = msgspec.json.Encoder().encode
 _SAME: Final = {
@@ -130,11 +131,11 @@ def _answered(message: Message, at: int, question: Question) -> Block:
     content = None
     if message.content:
         content = _content(message, at, question, images=False)
-    if message.reasoning_content and calls:
-        said["tool_plan"] = message.reasoning_content
-    elif message.reasoning_content:
+    if message.thought and calls:
+        said["tool_plan"] = message.thought
+    elif message.thought:
         texts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        content = [{"type": "thinking", "thinking": message.reasoning_content}, *(texts or ())]
+        content = [{"type": "thinking", "thinking": message.thought}, *(texts or ())]
     if content is not None or not calls:
         said["content"] = content if content is not None else ""
     return said

@@ -18,7 +18,7 @@ import msgspec
 
 from sluice.http.validation import Fields
 
-from .openai_request import (
+from .openai_words import (
     Json,
     call_of,
     content_of,

@@ -73,6 +73,8 @@ class CohereClient:
         self._calls = 0
         """Likewise of calls."""
         self._call = OpenCall()
+        self._is_bare = False
+        """The call that is open has said no arguments: they are ``{}`` then."""
         self._reason = "COMPLETE"
         self._usage = Usage()
 
@@ -154,14 +156,19 @@ class CohereClient:
             events.append(_event("tool-call-start", index=self._calls, delta=delta))
             self._open = _CALL
             self._calls += 1
+            self._is_bare = True
         if piece.function.arguments:
-            delta = {
-                "message": {"tool_calls": {"function": {"arguments": piece.function.arguments}}}
-            }
-            events.append(_event("tool-call-delta", index=self._calls - 1, delta=delta))
+            self._is_bare = False
+            self._add_arguments(piece.function.arguments, events)
+
+    def _add_arguments(self, arguments: str, events: list[Event]) -> None:
+        delta = {"message": {"tool_calls": {"function": {"arguments": arguments}}}}
+        events.append(_event("tool-call-delta", index=self._calls - 1, delta=delta))
 
     def _stop_part(self, events: list[Event]) -> None:
         if self._open == _CALL:
+            if self._is_bare:
+                self._add_arguments("{}", events)
             events.append(_event("tool-call-end", index=self._calls - 1))
         elif self._open is not None:
             events.append(_event("content-end", index=self._parts - 1))

@@ -13,16 +13,10 @@ from typing import Final, Literal
 import msgspec
 
 from sluice.http.json_body import missing
-from sluice.http.validation import (
-    Fields,
-    Raw,
-    Tool,
-    ToolCall,
-    check_conversation,
-    read_request,
-)
+from sluice.http.validation import Fields, Raw, check_conversation, read_request
 
 from .cohere_hub import to_openai
+from .openai_request import Tool, ToolCall
 from .translation import RequestFormat
 
 _UNSET = msgspec.UNSET

@@ -13,13 +13,13 @@ from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Asked, ClientFormat
 from sluice.http.asgi import Headers
 from sluice.http.errors import anthropic_body, cohere_body, openai_body
-from sluice.http.validation import AskedInOpenAI, read_chat
 
 from .anthropic_format import AnthropicClient
 from .anthropic_request import ANTHROPIC_REQUEST, read_messages
 from .cohere_format import CohereClient
 from .cohere_request import COHERE_REQUEST, read_cohere
 from .openai_format import OpenAIClient
+from .openai_request import AskedInOpenAI, read_chat
 from .translation import AskedInFormat
 
 

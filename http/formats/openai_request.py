@@ -1,71 +1,185 @@
-"""OpenAI's words for the parts of a request, for formats that are translated into them. Pure."""
+"""What a request to ``POST /v1/chat/completions`` may say, and the body a provider gets for it.
+
+Source: ``openai.types.chat.CompletionCreateParams``. Types are checked, and that what must be
+there is; what we do not know is not looked at, and reaches a provider that speaks this format
+byte for byte. Other formats are told it by `sluice.actors.formats.requests`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Final, Literal
 
-from sluice.http.validation import Raw
+import msgspec
 
-Json = dict[str, Any]
+from sluice.actors.formats.requests import translated
+from sluice.actors.settings import MAX_TOKENS
+from sluice.http.going_on import is_free_text, is_one_answer, with_answer
+from sluice.http.validation import Fields, Raw, check_conversation, encoded, read_request
 
-
-def text_part(text: str) -> Json:
-    """Text."""
-    return {"type": "text", "text": text}
-
-
-def image_part(url: str, detail: str | None = None) -> Json:
-    """An image of the web, or the one that a data URL is."""
-    image = {"url": url}
-    if detail is not None:
-        image["detail"] = detail
-    return {"type": "image_url", "image_url": image}
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
-def content_of(parts: list[Json]) -> str | list[Json]:
-    """A message's content; one text alone is a string, which everybody takes."""
-    if len(parts) == 1 and parts[0]["type"] == "text":
-        text: str = parts[0]["text"]
-        return text
-    return parts
+class ContentPart(msgspec.Struct):
+    """A part of a message's content: text, an image, audio, a file."""
+
+    type: str
+    text: str | msgspec.UnsetType = msgspec.UNSET
 
 
-def turn_of(texts: list[Json], thoughts: Sequence[str], calls: list[Json]) -> Json:
-    """What the assistant said, thought and called; one who did nothing said an empty text."""
-    turn: Json = {"role": "assistant", "content": content_of(texts) if texts else None}
-    if thoughts:
-        turn["reasoning_content"] = "".join(thoughts)
-    if calls:
-        turn["tool_calls"] = calls
-    elif not texts:
-        turn["content"] = ""
-    return turn
+class ToolCallFunction(msgspec.Struct):
+    """The function of a `ToolCall`; ``arguments`` are JSON in a string."""
+
+    name: str
+    arguments: str
 
 
-def result_of(call_id: str, content: str | list[Json]) -> Json:
-    """What a tool answered."""
-    return {"role": "tool", "tool_call_id": call_id, "content": content}
+class ToolCall(msgspec.Struct):
+    """A call that the model made earlier in the conversation."""
+
+    id: str
+    type: str = "function"
+    function: ToolCallFunction | None = None
 
 
-def call_of(call_id: str, name: str, arguments: str) -> Json:
-    """A tool that was called; ``arguments`` are JSON in a string."""
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+class Message(msgspec.Struct):
+    """A message of the conversation."""
+
+    role: Literal["developer", "system", "user", "assistant", "tool", "function"]
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
 
 
-def function_of(
-    name: str,
-    description: str | None,
-    parameters: Mapping[str, Raw] | None,
-    *,
-    strict: bool | None,
-) -> Json:
-    """A tool that may be called; what is None is not said."""
-    said = {"description": description, "parameters": parameters, "strict": strict}
-    rest = {key: value for key, value in said.items() if value is not None}
-    return {"type": "function", "function": {"name": name, **rest}}
+class StreamOptions(msgspec.Struct):
+    """OpenAI's ``stream_options``, as far as it concerns us."""
+
+    include_usage: bool | None = None
 
 
-def schema_of(schema: Mapping[str, Raw], **more: bool) -> Json:
-    """A ``response_format``: what the answer has to look like. OpenAI wants a name for it."""
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, **more}}
+class ToolFunction(msgspec.Struct):
+    """A function the model may call."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Raw] | None = None
+    strict: bool | None = None
+
+
+class Tool(msgspec.Struct):
+    """A tool the model may use."""
+
+    type: str
+    function: ToolFunction | None = None
+
+
+class ResponseFormat(msgspec.Struct):
+    """How the answer is to be written."""
+
+    type: str
+
+
+class Options(msgspec.Struct, kw_only=True):
+    """OpenAI's fields of a completion that have a type of their own."""
+
+    model: str
+    n: Count | None = None
+    stop: str | list[str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
+    tools: list[Tool] | None = None
+    tool_choice: str | dict[str, Raw] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    modalities: list[str] | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    metadata: dict[str, str] | None = None
+    user: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+
+class ChatRequest(Options, kw_only=True):
+    """The body of ``POST /v1/chat/completions``."""
+
+    messages: list[Message]
+
+
+_chat: Final = msgspec.json.Decoder(ChatRequest)
+_stream_options: Final = msgspec.json.Decoder(dict[str, Raw] | None)
+_encode: Final = msgspec.json.Encoder().encode
+_TRUE: Final = Raw(b"true")
+_ONLY_USAGE: Final = Raw(b'{"include_usage":true}')
+
+
+def read_chat(body: bytes, depth: int) -> tuple[ChatRequest, Fields]:
+    """`read_request`, of OpenAI's."""
+    return read_request(body, depth, _chat, check_conversation)
+
+
+def for_provider(fields: Fields, model: str | None, *, stream: bool) -> bytes:
+    """The body for a provider that speaks OpenAI's format: ``fields``, all but two untouched.
+
+    ``model`` is what the provider calls it (None: what the client did). Of a stream, the usage
+    is always asked for, beside what other ``stream_options`` the client gave.
+    """
+    fields = dict(fields)
+    if model is not None:
+        fields["model"] = encoded(model)
+    if stream:
+        fields["stream"] = _TRUE
+        fields["stream_options"] = _with_usage(fields.get("stream_options"))
+    return _encode(fields)
+
+
+class AskedInOpenAI(msgspec.Struct, frozen=True):
+    """A request in OpenAI's words: see `sluice.actors.formats.format.Asked`."""
+
+    fields: Fields
+    streamed: bool
+
+    def body_for(
+        self, provider_format: str, upstream_model: str | None, *, max_tokens: int = MAX_TOKENS
+    ) -> bytes:
+        """What the client said, the model and the usage apart; translated where it has to be."""
+        if provider_format != "openai":
+            return translated(
+                self.fields,
+                provider_format,
+                upstream_model,
+                streamed=self.streamed,
+                max_tokens=max_tokens,
+            )
+        return for_provider(self.fields, upstream_model, stream=self.streamed)
+
+    @property
+    def has_one_answer(self) -> bool:
+        """``n``, if it is said, is 1."""
+        return is_one_answer(self.fields)
+
+    @property
+    def has_no_form(self) -> bool:
+        """Text of one choice, without a format and without log probabilities."""
+        return is_free_text(self.fields)
+
+    def continued(self, text: str) -> AskedInOpenAI:
+        """``text`` as a last message of the assistant's, or at the end of the one that is there."""
+        return AskedInOpenAI(with_answer(self.fields, text), self.streamed)
+
+
+def _with_usage(options: Raw | None) -> Raw:
+    given = _stream_options.decode(options) if options is not None else None
+    if not given:
+        return _ONLY_USAGE
+    given["include_usage"] = _TRUE
+    return encoded(given)

@@ -17,7 +17,9 @@ from sluice.actors.formats.asked import BUDGETS
 from sluice.actors.settings import MAX_TOKENS
 from sluice.http.going_on import is_free_text, with_answer
 from sluice.http.json_body import invalid, place_of
-from sluice.http.validation import AskedInOpenAI, Fields, encoded
+from sluice.http.validation import Fields, encoded
+
+from .openai_request import AskedInOpenAI
 
 T = TypeVar("T")
 

@@ -9,10 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluice.actors.failures import Failure
+from sluice.http.formats.openai_request import for_provider, read_chat
 from sluice.http.formats.sluice_format import SluiceClient
 from sluice.http.json_body import MOST_BRACKETS, MOST_STRINGS, check_depth
+from sluice.http.stream_request import read_stream
 from sluice.http.stream_route import read_query
-from sluice.http.validation import Fields, for_provider, read_chat, read_stream
+from sluice.http.validation import Fields
 
 TEXT = st.text(alphabet=st.sampled_from('[]{}"\\ab,:é '), max_size=8)
 VALUES = st.recursive(

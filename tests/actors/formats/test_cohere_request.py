@@ -119,6 +119,8 @@ def test_cohere_gets_reasoning_back_as_a_plan_or_as_thinking() -> None:
         {"type": "thinking", "thinking": "Hm"},
         {"type": "text", "text": "Hi"},
     ]
+    other = {"role": "assistant", "content": "Hi", "reasoning": "Hm", "reasoning_content": None}
+    assert cohere(messages=[*HELLO, other, *HELLO])["messages"][1] == said
     said = cohere(messages=[*HELLO, turn | {"tool_calls": [CALL]}])["messages"][1]
     assert (said["tool_plan"], said["content"]) == ("Hm", "Hi")
 

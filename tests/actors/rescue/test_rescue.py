@@ -23,7 +23,7 @@ from sluice.actors.rescue.delivered import Delivered
 from sluice.actors.rescue.overlap import Differs
 from sluice.actors.rescue.rescue import Way, can_be_mended, obstacle, was_refused, ways
 from sluice.actors.settings import ModelSettings
-from sluice.http.validation import AskedInOpenAI
+from sluice.http.formats.openai_request import AskedInOpenAI
 
 PLAIN = ModelSettings("plain", "p")
 TAKES_PREFILL = ModelSettings("takes-prefill", "p", prefill=True)

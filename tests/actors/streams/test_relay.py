@@ -29,7 +29,7 @@ from sluice.actors.streams.scan import Scan
 from sluice.actors.streams.stream import Job, Services, Stream
 from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull
 from sluice.http.formats.openai_format import OpenAIClient
-from sluice.http.validation import AskedInOpenAI
+from sluice.http.formats.openai_request import AskedInOpenAI
 
 ID = "0123456789abcdef0123456789abcdef"
 TIMEOUTS = Timeouts(connect=5, first_chunk=10, idle=30, total=100, client_write=5, heartbeat=4)

@@ -27,7 +27,7 @@ from sluice.actors.settings import ModelSettings, RescueSettings, RetrySettings,
 from sluice.actors.streams.stream import Stream
 from sluice.http.formats.anthropic_format import AnthropicClient
 from sluice.http.formats.cohere_format import CohereClient
-from sluice.http.validation import AskedInOpenAI
+from sluice.http.formats.openai_request import AskedInOpenAI
 
 Answer = Callable[["Script", FakeCall], None]
 RETRIES = RetrySettings(attempts=2, backoff=1.0, max_wait=8.0, budget=60.0)

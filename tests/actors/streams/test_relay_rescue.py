@@ -28,8 +28,8 @@ from sluice.actors.settings import RescueSettings, Routing
 from sluice.actors.streams.stream import Stream
 from sluice.http.formats.anthropic_format import AnthropicClient
 from sluice.http.formats.openai_format import OpenAIClient
+from sluice.http.formats.openai_request import AskedInOpenAI
 from sluice.http.formats.sluice_format import SluiceClient
-from sluice.http.validation import AskedInOpenAI
 
 
 @pytest.fixture(params=[True, False], ids=["by the pump", "by the task"])

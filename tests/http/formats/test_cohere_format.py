@@ -109,6 +109,14 @@ def test_calls_without_an_id_get_one() -> None:
     assert len(datas(events)[1]["delta"]["message"]["tool_calls"]["id"]) > 30
 
 
+@pytest.mark.parametrize("arguments", ["", None])
+def test_a_call_without_arguments_says_that_they_are_an_empty_object(arguments: str | None) -> None:
+    one = {"index": 0, "id": "a", "function": {"name": "f", "arguments": arguments}}
+    two = {"index": 1, "id": "b", "function": {"name": "g", "arguments": '{"x":1}'}}
+    events = told(CohereClient(), [chunk({"tool_calls": [one, two]}), chunk(reason="tool_calls")])
+    assert parts_in(events) == [("call", "f", "{}"), ("call", "g", '{"x":1}')]
+
+
 @pytest.mark.parametrize("delta", [{"content": ["Hi"]}, {"tool_calls": [{"index": "first"}]}])
 def test_a_delta_that_is_not_openais_ends_the_answer_honestly(delta: dict[str, Any]) -> None:
     with pytest.raises(Failure) as raised:
