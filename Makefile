@@ -28,7 +28,8 @@ test: programs lint type deterministic real coverage ## all checks and all tests
 lint: dev-environment ## style, and mistakes of asynchronous code
 	$(PY) -m ruff check --output-format=concise $(CODE)
 	$(PY) -m ruff format --check $(CODE)
-	$(PY) -m flake8 $(CODE)
+	grep --recursive --files-with-matches --word-regexp --extended-regexp --include='*.py' \
+		'async|await|trio' $(CODE) | xargs $(PY) -m flake8
 
 type: dev-environment ## types
 	$(PY) -m mypy src tests

@@ -6,9 +6,11 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import PurePath
 
 import pytest
+from tests.descriptors import descriptors, opened_since
 
 LOOPBACK = (
     "tests/service/*",
@@ -43,6 +45,15 @@ def pytest_configure() -> None:
 def pytest_unconfigure() -> None:
     """Nothing is left of it."""
     shutil.rmtree(os.environ[DATA_DIR], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_is_left() -> Iterator[None]:
+    """What a test opens it closes, whatever it opens: connections, files, pipes, processes."""
+    before = descriptors()
+    yield
+    left = opened_since(before)
+    assert not left, left
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -199,6 +199,7 @@ async def open_edge(app: Asgi, **settings: Any) -> AsyncIterator[EdgeWorld]:
         yield world
         for client in world.clients:
             await client.leave()
+        await world.until_open(0)
         nursery.cancel_scope.cancel()
 
 

@@ -72,19 +72,28 @@ class Page:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._made: list[Asked] = []
         self.now = 1_000_000_000_000
 
     def worker(self, place: int, owner: int = 1) -> Asked:
         made = Asked(self._descriptor, place, owner, lambda: self.now)
+        self._made.append(made)
         made.open()
         return made
+
+    def close(self) -> None:
+        """End with all workers, each of which has the page as long as its process lives."""
+        for each in self._made:
+            each._words.release()
+            each._memory.close()
+        os.close(self._descriptor)
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    descriptor = make_page(3)
-    yield Page(descriptor)
-    os.close(descriptor)
+    made = Page(make_page(3))
+    yield made
+    made.close()
 
 
 def test_each_sees_how_busy_the_others_are(page: Page) -> None:
@@ -215,21 +224,25 @@ async def test_a_server_has_its_place_once_it_listens_and_not_while_it_starts(
 
     settings, end = EdgeSettings(), trio.Event()
     state = EdgeState(settings, spread=mine)
+    pump = Pump(EpollPoller, reraise)
     run = functools.partial(
         serve,
         Starting(),
         bind(["127.0.0.1:0"], 16),
         settings,
-        Pump(EpollPoller, reraise),
+        pump,
         state=state,
         shutdown_trigger=end.wait,
     )
-    async with trio.open_nursery() as serving:
-        await serving.start(run)
-        assert at_startup == [[]]
-        assert other.others() == [0]
-        end.set()
-    assert other.others() == []
+    async with trio.open_nursery() as pumping:
+        pumping.start_soon(pump.run)
+        async with trio.open_nursery() as serving:
+            await serving.start(run)
+            assert at_startup == [[]]
+            assert other.others() == [0]
+            end.set()
+        assert other.others() == []
+        pumping.cancel_scope.cancel()
 
 
 # -- the listener --------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""The whole service on loopback, with the simulator behind it."""
+"""The whole service on loopback, with the simulator behind it.
+
+At its end nothing of any request is left in it (`tests.leaks`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 from tests.actors.fakes import UNLIMITED
+from tests.leaks import nothing_left
 
 from sluice.actors.settings import (
     BreakerSettings,
@@ -126,6 +130,7 @@ async def _running(config: Config, simulator: Simulator) -> AsyncIterator[Servic
     port = listening[0].getsockname()[1]
     async with open_worker(config, listening) as worker:
         yield Service(f"http://127.0.0.1:{port}", worker, simulator)
+        await nothing_left(worker)
 
 
 async def in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:

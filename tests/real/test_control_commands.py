@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import trio
 from tests.http.edge_world import Answer
+from tests.leaks import nothing_left_at
 from tests.real.test_serve_process import COMMAND, KEY, Service, killed
 from tests.service.operators_world import (
     HELD,
@@ -80,6 +81,7 @@ Start = Callable[[], Awaitable[Operated]]
 
 @pytest.fixture
 async def start(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a service, which is killed with the test. Nothing of any request is left then."""
     async with AsyncExitStack() as running:
 
         async def start_one() -> Operated:
@@ -96,6 +98,7 @@ async def start(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Start]:
             service = Service(process, log)
             (address,) = (await service.told("serving"))["addresses"]
             service.port = int(address.rpartition(":")[2])
+            running.push_async_callback(nothing_left_at, process, service.port)
             return Operated(service, config)
 
         yield start_one

@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import DATA_DIR
 from tests.http.edge_world import Answer, RawClient
+from tests.leaks import nothing_left_at
 from tests.real.store_servers import Server, open_server, valkey
 from tests.real.test_control_commands import Operated
 from tests.real.test_serve_process import COMMAND, KEY, Service, killed
 from tests.real.test_serve_reload import change, told
-from tests.service.operators_world import SEED, Samples, total
+from tests.service.operators_world import SEED, Samples, samples_of, total
 from tests.service.world import chat
 
 from sluice.ops.control.client import open_client
@@ -120,6 +120,7 @@ async def replicas(
         for each in made:
             (address,) = (await each.service.told("serving"))["addresses"]
             each.service.port = int(address.rpartition(":")[2])
+            running.push_async_callback(nothing_left_at, each.service.process, each.service.port)
         yield made
 
 
@@ -213,12 +214,8 @@ async def clients_at_ten_times_their_limit_get_it_and_no_more_and_others_all_the
 
 
 async def samples(replica: Operated) -> Samples:
-    text = (await replica.service.get("/metrics")).body.decode()
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+    answer = await replica.service.get("/metrics")
+    return samples_of(answer)
 
 
 async def statuses(replica: Operated, name: str, times: int) -> list[int]:

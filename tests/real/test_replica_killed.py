@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
-from prometheus_client.parser import text_string_to_metric_families
 from tests.http.edge_world import Answer
 from tests.real.test_control_commands import Operated, Start, simulator, start
 from tests.real.test_serve_process import Service
@@ -27,6 +26,7 @@ from tests.service.operators_world import (
     is_whole,
     never_back,
     request,
+    samples_of,
     text_of,
     total,
 )
@@ -68,11 +68,7 @@ class Replica:
         """What some worker tells of the whole replica."""
         answer = await self.service.get("/metrics")
         assert answer.status == 200, answer
-        return {
-            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-            for family in text_string_to_metric_families(answer.body.decode())
-            for sample in family.samples
-        }
+        return samples_of(answer)
 
     async def active(self) -> float:
         return total(await self.samples(), "sse_active_connections")

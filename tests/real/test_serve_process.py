@@ -17,6 +17,7 @@ import msgspec
 import pytest
 import trio
 from tests.http.edge_world import Answer, RawClient
+from tests.leaks import nothing_left_at
 from tests.service.operators_world import (
     HELD,
     PATIENCE,
@@ -122,7 +123,10 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def start(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts a service that streams get ``drain`` seconds of; it is killed with the test."""
+    """Starts a service that streams get ``drain`` seconds of; it is killed with the test.
+
+    Nothing of any request is left in it then.
+    """
     async with AsyncExitStack() as running:
 
         async def start_one(drain: float = 30) -> Service:
@@ -140,6 +144,7 @@ async def start(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Start]:
             service = Service(process, log)
             (address,) = (await service.told("serving"))["addresses"]
             service.port = int(address.rpartition(":")[2])
+            running.push_async_callback(nothing_left_at, process, service.port)
             return service
 
         yield start_one

@@ -20,11 +20,11 @@ from typing import Any
 import msgspec
 import trio
 from msgspec.structs import replace
-from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 from tests.actors.fakes import UNLIMITED
 from tests.http.edge_world import Answer, RawClient
-from tests.service.operators_world import Samples, total, until
+from tests.leaks import nothing_left
+from tests.service.operators_world import Samples, samples_of, total, until
 from tests.service.raw_provider import RawProvider, open_raw_provider
 from tests.service.telling import events_of, outcome_of
 
@@ -78,6 +78,9 @@ _COUNTED: dict[str, list[str]] = {
     "rate_limit_exceeded": [],
 }
 """What answers count as, by their outcome, whatever provider they came from."""
+_MOVING = ("sse_requests_total", "sse_errors_total", "sse_client_disconnects_total")
+"""What requests, errors and clients that were gone are counted by."""
+_LEASED = ("sse_active_connections", "sse_provider_connections{")
 _KINDS = {
     "timeout_error": {"connect_timeout", "first_chunk_timeout", "idle_timeout", "total_timeout"},
     "serialization_error": {
@@ -199,15 +202,11 @@ class World:
 
     # -- what it says of itself ------------------------------------------------------------
 
-    async def samples(self) -> Samples:
-        """All that ``/metrics`` tells, as it tells it over HTTP."""
+    async def samples(self, *only: str) -> Samples:
+        """All that ``/metrics`` tells, as it tells it over HTTP; ``only``: what begins so."""
         answer = await self.get("/metrics", "Accept: text/plain")
         assert answer.status == 200, answer
-        return {
-            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-            for family in text_string_to_metric_families(answer.body.decode())
-            for sample in family.samples
-        }
+        return samples_of(answer, *only)
 
     async def slots(self) -> SlotsInUse:
         """What the connection manager counts."""
@@ -223,7 +222,7 @@ class World:
 
     async def counted(self) -> Counter[str]:
         """What the metrics counted, in the words of `expected`."""
-        return _moved(await self.samples())
+        return _moved(await self.samples(*_MOVING))
 
     @property
     def live(self) -> list[Stream]:
@@ -269,9 +268,7 @@ class World:
                 await self.slots_are(0)
                 assert (await self.get("/health/live")).status == 200
                 await self.has_counted()
-        assert self.open_calls == 0
-        assert self.worker.permits.held == 0
-        assert not self.worker.breakers.circuits.probes
+        await nothing_left(self.worker)
         assert self.faults_are_expected or not self.errors(), self.errors()
         assert not self.worker.system.crash_reports
         assert self.running.stop.is_set() or self.edge().crashed == 0
@@ -279,13 +276,14 @@ class World:
     async def has_counted(self) -> None:
         """The metrics are what is expected, and move no further."""
         wanted = +self.expected
+        samples: Samples = {}
 
         async def has() -> bool:
-            return await self.counted() == wanted
+            samples.update(await self.samples(*_MOVING, *_LEASED))
+            return _moved(samples) == wanted
 
         with trio.move_on_after(10):
             await eventually(has)
-        samples = await self.samples()
         moved = _moved(samples)
         assert moved == wanted, f"it counted {dict(moved)}, not {dict(wanted)}"
         assert total(samples, "sse_active_connections") == 0
