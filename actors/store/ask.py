@@ -83,3 +83,11 @@ class Entry:
         """When it has taken too long."""
         self.with_source = False
         self.redirects = 0
+
+    def settle(self, value: object) -> None:
+        """The answer has come."""
+        self.ask.settle(self.index, value)
+
+    def fail(self, error: StoreUnavailable) -> None:
+        """There will be none."""
+        self.ask.fail(error)

@@ -79,6 +79,17 @@ class FamilyCost(msgspec.Struct, frozen=True):
     store: float
 
 
+class ChunkCost(msgspec.Struct, frozen=True):
+    """One round of a pair of formats, in microseconds: processor time of service and store."""
+
+    few: float
+    """Of a request with a short answer."""
+    many: float
+    """Of one with a long answer."""
+    chunk: float
+    """Of each chunk that the long one has more."""
+
+
 class LinkAsk(msgspec.Struct, frozen=True):
     """One round of asks from one process to another, in microseconds an ask."""
 
@@ -99,6 +110,27 @@ class StoreOperation(msgspec.Struct, frozen=True):
     """Likewise of the Valkey."""
     alone: float
     """From asking to the answer, one at a time."""
+
+
+class LimitKeys(msgspec.Struct, frozen=True):
+    """Many callers, of each of whom one request was taken from a limit of a second."""
+
+    callers: int
+    by_store: int
+    """Of them, those that the store decided about."""
+    worker: float
+    """Growth of the worker's resident memory, in MB."""
+    store: float
+    """Likewise of the Valkey, as soon as all were taken."""
+    expired: int
+    """Keys that the store let expire."""
+    left: int
+    """Keys that it still had when it had had half a minute for that."""
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether the store knew all of the callers, and knows none."""
+        return self.by_store == self.expired == self.callers and not self.left
 
 
 class Scrape(msgspec.Struct, frozen=True):
@@ -138,8 +170,13 @@ class Results(msgspec.Struct):
     asks: list[Ask] = []
     workers: dict[str, dict[str, list[FamilyCost]]] = {}
     """By kind of stream, then by number of workers."""
+    resilience: dict[str, dict[str, list[FamilyCost]]] = {}
+    """By kind of stream, then ``off`` or ``on``: breakers and limits."""
+    translated: dict[str, dict[str, list[ChunkCost]]] = {}
+    """By the client's format, then by the provider's."""
     spread: dict[str, list[list[int]]] = {}
     """By the way of opening: the long streams of each process that has some, crowd by crowd."""
+    limit_keys: LimitKeys | None = None
     link_asks: list[LinkAsk] = []
     store: list[StoreOperation] = []
     scrapes: list[Scrape] = []
@@ -182,6 +219,25 @@ def workers_ratio(results: Results, kind: str, many: str, one: str) -> Spread | 
         [found.cost for found in rounds.get(many, [])],
         [found.cost for found in rounds.get(one, [])],
     )
+
+
+def resilience_ratio(results: Results, kind: str, on: str, off: str) -> Spread | None:
+    """How many times as much a request took with breakers and limits as without; likewise."""
+    rounds = results.resilience.get(kind, {})
+    return _ratio(
+        [found.cost for found in rounds.get(on, [])], [found.cost for found in rounds.get(off, [])]
+    )
+
+
+def translated_ratio(results: Results, client: str, provider: str) -> Spread | None:
+    """How many times as much a chunk of ``provider``'s format cost as one of the client's own.
+
+    Round by round, then the median.
+    """
+    rounds = results.translated.get(client, {})
+    pairs = zip(rounds.get(provider, []), rounds.get(client, []), strict=False)
+    ratios = [one.chunk / own.chunk for one, own in pairs]
+    return spread(ratios) if ratios else None
 
 
 def busiest(results: Results) -> dict[str, Spread]:
