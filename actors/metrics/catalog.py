@@ -617,6 +617,15 @@ EXTENDED: dict[str, Metric] = _names(
             labels=(ACTOR,),
         ),
         Metric(
+            name="sluice_link_unreadable_total",
+            kind="counter",
+            help="Messages between processes that were refused: of an unknown type, or malformed",
+            unit="messages",
+            domain="Service Runtime",
+            stage="any",
+            origin="extended",
+        ),
+        Metric(
             name="sluice_foreign_counts_total",
             kind="counter",
             help="Counts of workers of another release that this one has no metric for",
