@@ -55,6 +55,7 @@ from sluice.engine import (
 )
 from sluice.http.services import Lifecycle
 from sluice.http.spread import make_page
+from sluice.http.stand_in import StandIn
 from sluice.ops.breakers import BREAKERS, ReplicaBreakers
 from sluice.ops.config import Config
 from sluice.ops.control.desk import Desk, HostControl
@@ -108,6 +109,12 @@ class Host:
         """Processes that ended before all were ready for the first time."""
         self._listening = listening
         self._spread = make_page(workers)
+        self.stand_in = StandIn(
+            listening,
+            self._nobody_serves,
+            self._on_stand_in,
+            tls=config.server.tls_cert is not None,
+        )
         self._configuration = _memory_file(msgspec.msgpack.encode(config))
 
     def tree(self) -> SupervisorSpec:
@@ -143,7 +150,7 @@ class Host:
             watcher(event)
         log_event(self.log, event)
         if event.kind in _ENDED:
-            self._bereave(identity(event.path.rpartition("/")[2], event.incarnation))
+            self._bereave(identity(event.path.rpartition("/")[2], event.generation))
 
     def opened(self, system: System) -> None:
         """Every worker is ready."""
@@ -184,6 +191,23 @@ class Host:
         for pid in self._pids():
             os.kill(pid, signal.SIGTERM)  # ours, and not reaped: nobody else has that number
         self.system.hurry(FORCE + LEAVING)
+
+    def lifecycle(self) -> Lifecycle:
+        """Where it is between its start and its end."""
+        return "stopped" if self._nobody_serves() else self.state
+
+    def _nobody_serves(self) -> bool:
+        """Whether an operator has stopped all workers; not one that starts again by itself."""
+        if self.state != "serving":
+            return False
+        states = [self.system.inspect(f"{WORKERS}/{name}").state for name in self.names]
+        return all(state in {"stopping", "stopped"} for state in states)
+
+    def _on_stand_in(self, begins: bool) -> None:  # noqa: FBT001 -- told, not called with a flag
+        if begins:
+            self.log.warning("all workers are stopped: every request is answered 503")
+        else:
+            self.log.info("workers are there again")
 
     def live(self) -> int:
         """Streams that are under way in all workers: those that hold a slot."""
@@ -384,6 +408,7 @@ async def open_host(
                 host.tree(), on_event=host.on_event, grace=FORCE, links=host.links
             ) as system:
                 host.opened(system)
+                nursery.start_soon(host.stand_in.run)
                 try:
                     yield host
                     await host.drain()

@@ -114,11 +114,15 @@ class _Fields:
 
 def refusal(refused: Refused) -> bytes:
     """The whole response to a request that goes no further; the connection closes with it."""
-    body = refused.body()
+    return plain_response(refused.status, refused.body())
+
+
+def plain_response(status: int, body: bytes) -> bytes:
+    """A whole response of JSON; the connection closes with it."""
     return (
         b"%bcontent-type: application/json\r\n%bcontent-length: %d\r\nconnection: close\r\n\r\n%b"
         % (
-            _status_line(refused.status),
+            _status_line(status),
             _date.now(),
             len(body),
             body,
