@@ -175,7 +175,7 @@ class Links:
     def tell(self, kind: Kind, path: str, generation: int, detail: str) -> None:
         """Tell the system's hook what happened to a process."""
         if self._runtime is not None:
-            self._runtime.tell(kind, path, generation, detail=detail)
+            self._runtime.tell(kind, path, generation=generation, detail=detail)
 
     def bury(self, path: str, message: Message[Any], reason: str) -> None:
         """Keep a message that nobody will handle."""
