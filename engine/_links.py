@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -45,6 +46,8 @@ class Launches:
         self.exits = 0
         self.last_exit = ""
         self.draining: list[Spawned] = []
+        self.patience = inf
+        """Until when those that are stopped may drain."""
 
 
 class Links:
@@ -127,6 +130,14 @@ class Links:
     def draining(self, process: str) -> list[Spawned]:
         """Those that were replaced, and are still finishing."""
         return self.launches(process).draining
+
+    def hurry(self, process: str, seconds: float) -> None:
+        """Whatever of ``process`` is stopped from now on has at most so long to end when asked.
+
+        For who has had it drain already, in words of its own.
+        """
+        launches = self.launches(process)
+        launches.patience = min(launches.patience, trio.current_time() + seconds)
 
     # The system.
 

@@ -291,18 +291,29 @@ class Host:
             each.close()
 
     async def _end(self, name: str) -> None:
-        """Have one worker drain; then stop it, and wait for its predecessors."""
-        try:
-            patience = self.config.server.drain + GRACE
-            await self.system.ref(f"drain@{name}").ask(Drain(), timeout=patience)
-        except ActorError as problem:
-            self.log.warning("a worker did not drain", worker=name, problem=str(problem))
+        """Have one worker drain; then stop it, and wait for its predecessors.
+
+        One that did not drain in its time has no second one: the ladder's next rung is SIGTERM.
+        """
+        if self.process(name) is not None:
+            await self._have_drained(name)
         try:
             await self.system.stop(f"{WORKERS}/{name}")
         except EngineError as problem:  # such as: it is stopped already
             self.log.info("a worker was not stopped", worker=name, problem=str(problem))
         for old in list(self.links.draining(name)):  # whose ladders are bounded
             await old.exited.wait()
+
+    async def _have_drained(self, name: str) -> None:
+        patience = self.config.server.drain + GRACE
+        over = trio.current_time() + patience
+        try:
+            await self.system.ref(f"drain@{name}").ask(Drain(), timeout=patience)
+        except ActorError as problem:
+            self.log.warning("a worker did not drain", worker=name, problem=str(problem))
+        else:
+            over = max(over, trio.current_time() + GRACE + LEAVING)
+        self.links.hurry(name, over - trio.current_time())
 
     def _pids(self) -> list[int]:
         """Of all workers, those included that were replaced and still drain."""
