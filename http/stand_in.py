@@ -30,6 +30,8 @@ REST_LIMIT: Final = 1024 * 1024
 
 _encode: Final = msgspec.json.Encoder().encode
 _SAYS: Final = "The service is stopped."
+_COME_BACK: Final = b"retry-after: 1\r\n"
+"""Seconds, as whoever drains says."""
 
 
 def answer_to(head: bytes) -> bytes:
@@ -42,7 +44,7 @@ def answer_to(head: bytes) -> bytes:
         return plain_response(503, _encode({"ready": False, "reasons": [_SAYS]}))
     if path == b"/health":
         return plain_response(503, _encode({"status": "unhealthy", "reasons": [_SAYS]}))
-    return plain_response(503, Refused(503, "not_accepting", _SAYS).body())
+    return plain_response(503, Refused(503, "not_accepting", _SAYS).body(), _COME_BACK)
 
 
 class StandIn:
