@@ -201,7 +201,8 @@ class Cell:
         if self.life is not None:
             self.life.release()
         self.runtime.tell("resumed", self.path, self.number)
-        return f"{self.waiting()} messages waited"
+        waiting = self.waiting()
+        return f"{waiting} {'message' if waiting == 1 else 'messages'} waited"
 
     def waiting(self) -> int:
         """Messages that wait to be handled."""

@@ -30,15 +30,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened to the actor or supervisor at ``path``.
 
     ``restarting`` comes before the wait, with its length in ``delay`` (seconds). ``report`` is
-    there for ``crashed`` and ``start_failed`` of actors. In those of a process, which begin with
-    ``process_``, ``incarnation`` is its generation: ``process_signalled`` is one that was told by
-    SIGTERM to end, and may go on for a while; ``process_exited`` or ``process_killed`` comes once
-    for each that was started, when it is reaped. ``at`` is `trio.current_time`.
+    there for ``crashed`` and ``start_failed`` of actors. Those of a process, which begin with
+    ``process_``, tell its ``generation``, and of no incarnation: ``process_signalled`` is one that
+    was told by SIGTERM to end, and may go on for a while; ``process_exited`` or ``process_killed``
+    comes once for each that was started, when it is reaped. ``at`` is `trio.current_time`.
     """
 
     kind: Kind
     path: str
-    incarnation: int
+    incarnation: int = 0
+    """From 1."""
+    generation: int = 0
+    """Likewise."""
     at: float
     detail: str = ""
     delay: float = 0.0

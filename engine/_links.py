@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -46,6 +47,8 @@ class Launches:
         self.last_exit = ""
         self.running: list[Spawned] = []
         self.draining: list[Spawned] = []
+        self.patience = inf
+        """Until when those that are stopped may drain."""
 
 
 class Links:
@@ -133,6 +136,14 @@ class Links:
         """Those that were replaced, and are still finishing."""
         return self.launches(process).draining
 
+    def hurry(self, process: str, seconds: float) -> None:
+        """Whatever of ``process`` is stopped from now on has at most so long to end when asked.
+
+        For who has had it drain already, in words of its own.
+        """
+        launches = self.launches(process)
+        launches.patience = min(launches.patience, trio.current_time() + seconds)
+
     # The system.
 
     def bind(self, runtime: Runtime) -> None:
@@ -180,7 +191,7 @@ class Links:
     def tell(self, kind: Kind, path: str, generation: int, detail: str) -> None:
         """Tell the system's hook what happened to a process."""
         if self._runtime is not None:
-            self._runtime.tell(kind, path, generation, detail=detail)
+            self._runtime.tell(kind, path, generation=generation, detail=detail)
 
     def bury(self, path: str, message: Message[Any], reason: str) -> None:
         """Keep a message that nobody will handle."""

@@ -88,9 +88,11 @@ class Spawned:
         """The ladder: ask, wait ``drain`` seconds; SIGTERM, wait; SIGKILL, and wait.
 
         One whose link has ended cannot be asked: it has `GRACE`, if that is less than ``drain``.
+        `Links.hurry` may have left it less, too.
         """
         self.stopping = True
-        why = f"not ended {drain:g} s after it was asked"
+        drain = min(drain, max(0.0, self._launches.patience - trio.current_time()))
+        why = f"not ended {round(drain, 1):g} s after it was asked"
         if self.link.ended.is_set():
             why = f"cannot be asked, lost its link ({self.link.reason})"
             drain = min(drain, GRACE)

@@ -227,7 +227,8 @@ class Supervisor:
         self._settled.set()
         self._down.set()
         outcome = self._outcome()
-        kind: Kind = outcome.kind if self._was_ready else "start_failed"
+        ended_early = not self._was_ready and not self._asked_to_stop
+        kind: Kind = "start_failed" if ended_early else outcome.kind
         self.runtime.tell(kind, self.path, self.number, detail=outcome.detail)
         if self._was_ready and outcome.kind != "stopped":
             self.parent.child_exited(self, outcome)

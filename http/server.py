@@ -249,7 +249,7 @@ def _worker_serve(edge: _Edge, spread: Spread | None) -> Callable[..., Awaitable
 def _configuration(settings: EdgeSettings) -> Config:
     """Hypercorn's configuration. Where it has a limit of ours, for its own protocol too."""
     config = Config()
-    config.errorlog = logging.getLogger("sluice.edge")  # a name would make it write to stderr
+    config.errorlog = _hypercorns_log()  # a name would make it write to stderr
     config.accesslog = None
     config.include_server_header = False
     config.alpn_protocols = ["http/1.1"]
@@ -261,6 +261,13 @@ def _configuration(settings: EdgeSettings) -> Config:
     config.certfile = settings.certfile
     config.keyfile = settings.keyfile
     return config
+
+
+def _hypercorns_log() -> logging.Logger:
+    """Ours, for what is wrong: where it serves is told once for all workers, by others."""
+    log = logging.Logger("sluice.edge", logging.WARNING)  # noqa: LOG001 -- a level of its own
+    log.parent = logging.getLogger("sluice.edge")
+    return log
 
 
 async def _beat(state: EdgeState) -> None:

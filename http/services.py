@@ -15,7 +15,8 @@ from sluice.engine import Ref
 
 from .callers.identity import Identity
 
-Lifecycle = Literal["starting", "serving", "draining"]
+Lifecycle = Literal["starting", "serving", "draining", "stopped"]
+"""``stopped``: by an operator, until it is restarted. Whoever asks is answered 503."""
 ProviderState = Literal["ok", "degraded", "down"]
 """``degraded``: not answering just now, for it is starting again; ``down``: it has ended."""
 

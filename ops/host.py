@@ -53,6 +53,7 @@ from sluice.engine import (
 )
 from sluice.http.services import Lifecycle
 from sluice.http.spread import make_page
+from sluice.http.stand_in import StandIn
 from sluice.ops.breakers import BREAKERS, ReplicaBreakers
 from sluice.ops.config import Config
 from sluice.ops.control.desk import Desk, HostControl
@@ -111,6 +112,12 @@ class Host:
         """Processes that ended before all were ready for the first time."""
         self._listening = listening
         self._spread = make_page(workers)
+        self.stand_in = StandIn(
+            listening,
+            self._nobody_serves,
+            self._on_stand_in,
+            tls=config.server.tls_cert is not None,
+        )
         self._configuration = _memory_file(msgspec.msgpack.encode(config))
 
     def tree(self) -> SupervisorSpec:
@@ -150,7 +157,7 @@ class Host:
             watcher(event)
         log_event(self.log, event)
         if event.kind in _ENDED:
-            self._bereave(identity(event.path.rpartition("/")[2], event.incarnation))
+            self._bereave(identity(event.path.rpartition("/")[2], event.generation))
 
     def opened(self, system: System) -> None:
         """Every worker is ready."""
@@ -198,6 +205,23 @@ class Host:
         finally:
             if self.state == "starting":
                 self._hurry_workers()
+
+    def lifecycle(self) -> Lifecycle:
+        """Where it is between its start and its end."""
+        return "stopped" if self._nobody_serves() else self.state
+
+    def _nobody_serves(self) -> bool:
+        """Whether an operator has stopped all workers; not one that starts again by itself."""
+        if self.state != "serving":
+            return False
+        states = [self.system.inspect(f"{WORKERS}/{name}").state for name in self.names]
+        return all(state in {"stopping", "stopped"} for state in states)
+
+    def _on_stand_in(self, begins: bool) -> None:  # noqa: FBT001 -- told, not called with a flag
+        if begins:
+            self.log.warning("all workers are stopped: every request is answered 503")
+        else:
+            self.log.info("workers are there again")
 
     def live(self) -> int:
         """Streams that are under way in all workers: those that hold a slot."""
@@ -281,18 +305,29 @@ class Host:
             each.close()
 
     async def _end(self, name: str) -> None:
-        """Have one worker drain; then stop it, and wait for its predecessors."""
-        try:
-            patience = self.config.server.drain + GRACE
-            await self.system.ref(f"drain@{name}").ask(Drain(), timeout=patience)
-        except ActorError as problem:
-            self.log.warning("a worker did not drain", worker=name, problem=str(problem))
+        """Have one worker drain; then stop it, and wait for its predecessors.
+
+        One that did not drain in its time has no second one: the ladder's next rung is SIGTERM.
+        """
+        if self.process(name) is not None:
+            await self._have_drained(name)
         try:
             await self.system.stop(f"{WORKERS}/{name}")
         except EngineError as problem:  # such as: it is stopped already
             self.log.info("a worker was not stopped", worker=name, problem=str(problem))
         for old in list(self.links.draining(name)):  # whose ladders are bounded
             await old.exited.wait()
+
+    async def _have_drained(self, name: str) -> None:
+        patience = self.config.server.drain + GRACE
+        over = trio.current_time() + patience
+        try:
+            await self.system.ref(f"drain@{name}").ask(Drain(), timeout=patience)
+        except ActorError as problem:
+            self.log.warning("a worker did not drain", worker=name, problem=str(problem))
+        else:
+            over = max(over, trio.current_time() + GRACE + LEAVING)
+        self.links.hurry(name, over - trio.current_time())
 
     def _hurry_workers(self) -> None:
         """Those included that are starting, or were replaced and still drain."""
@@ -395,6 +430,7 @@ async def open_host(
                 host.tree(), on_event=host.on_event, grace=FORCE + LEAVING, links=host.links
             ) as system:
                 host.opened(system)
+                nursery.start_soon(host.stand_in.run)
                 try:
                     yield host
                     await host.drain()

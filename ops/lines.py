@@ -47,7 +47,8 @@ def log_event(log: structlog.typing.FilteringBoundLogger, event: Event) -> None:
     getattr(log, level)(
         f"actor {event.kind}",
         actor=event.path,
-        incarnation=event.incarnation,
+        **({"generation": event.generation} if event.generation else {}),
+        **({"incarnation": event.incarnation} if event.incarnation else {}),
         **({"detail": event.detail} if event.detail else {}),
         **({"report": report} if report else {}),
     )

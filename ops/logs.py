@@ -35,8 +35,9 @@ _LEVELS: Final = {
 }
 _SHORTEST_SECRET: Final = 6
 """Shorter ones would hide ordinary words."""
-_QUIET: Final = ("asyncio", "httpx2", "httpcore2")
-"""Libraries whose info lines name every request once more."""
+_QUIET: Final = ("asyncio", "httpx2", "httpcore2", "trio-websocket", "wsproto")
+"""Libraries that say below warning what nobody needs: each request once more, each frame of the
+operators' WebSocket."""
 
 _encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from sluice.engine import Done, EngineError, NotPossible, Replace, System
+from sluice.engine import ActorStatistics, Done, EngineError, NotPossible, Replace, System
 
 START: Final = 30.0
 """Seconds in which a worker must be ready."""
@@ -60,7 +60,12 @@ class Rolling:
             raise NotPossible(f"{path} goes on as it was: {failure}") from failure
         detail = f"process {replaced.new} serves; {replaced.old} drains"
         seconds = trio.current_time() - began
-        return Done("restarted", path, "running", replaced.generation, detail, seconds)
+        return Done("restarted", path, "running", self._incarnation(path), detail, seconds)
+
+    def _incarnation(self, path: str) -> int:
+        """Of the actor that minds the process: it is the same, whichever process it has."""
+        minder = self._system.inspect(path)
+        return minder.incarnation if isinstance(minder, ActorStatistics) else 0
 
     async def all(self) -> Done:
         """Replace every worker; the outcome's detail has a word on each. Raises `Interrupted`."""

@@ -23,6 +23,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from importlib import metadata
+from typing import Final
 
 import trio
 
@@ -98,6 +99,8 @@ GRACE = 5.0
 """Seconds beyond the drain that the edge and the streams have to end what drained."""
 FORCE = 2.0
 """Seconds that everything has when it must end now."""
+_LIVES: Final[dict[str, Lifecycle]] = {"stopped": "stopped", "stopping": "draining"}
+"""What a worker is whose streams are in that state."""
 
 
 class Worker:
@@ -260,8 +263,11 @@ class Worker:
         self.config = found.config
 
     def lifecycle(self) -> Lifecycle:
-        """Where it is between its start and its end."""
-        return self.state
+        """Where it is between its start and its end; whether its streams are there, too."""
+        if self.state != "serving" or self.streams.accepting:
+            return self.state
+        state = self.system.inspect("streams").state
+        return _LIVES.get(state, "starting")
 
     def actors(self) -> list[ActorStatistics]:
         """A snapshot of every actor; of none before they have started."""

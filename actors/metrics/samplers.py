@@ -42,8 +42,11 @@ def engine_sampler(
                 _idle(tally, actor.path, actor.domain)
             elif isinstance(actor.domain, SlotsInUse):
                 _slots(tally, actor.domain)
+        unreadable = 0
         for link in links():
             kinds["link"].add_link(link)
+            unreadable += link.unreadable
+        tally.raise_to("sluice_link_unreadable_total", (), unreadable)
         for name, kind in kinds.items():
             kind.record(tally, name)
 

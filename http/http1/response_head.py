@@ -114,15 +114,15 @@ class _Fields:
 
 def refusal(refused: Refused) -> bytes:
     """The whole response to a request that goes no further; the connection closes with it."""
-    body = refused.body()
+    return plain_response(refused.status, refused.body())
+
+
+def plain_response(status: int, body: bytes, fields: bytes = b"") -> bytes:
+    """A whole response of JSON; the connection closes with it. ``fields``: more of its head."""
     return (
-        b"%bcontent-type: application/json\r\n%bcontent-length: %d\r\nconnection: close\r\n\r\n%b"
-        % (
-            _status_line(refused.status),
-            _date.now(),
-            len(body),
-            body,
-        )
+        b"%bcontent-type: application/json\r\n%b%bcontent-length: %d\r\n"
+        b"connection: close\r\n\r\n%b"
+        % (_status_line(status), fields, _date.now(), len(body), body)
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sluice.ops.config import Config, ConfigurationError, load
+from sluice.ops.words import counted
 
 VARIABLE: Final = "SLUICE_CONFIG"
 DEFAULT: Final = "sluice.toml"
@@ -45,8 +46,8 @@ def configuration(
     except ConfigurationError as problem:
         for mistake in problem.mistakes:
             print(mistake, file=sys.stderr)
-        count = len(problem.mistakes)
-        print(f"{count} mistake{'s' if count > 1 else ''} in the configuration", file=sys.stderr)
+        count = counted(len(problem.mistakes), "mistake")
+        print(f"{count} in the configuration", file=sys.stderr)
         return None
 
 

@@ -11,6 +11,7 @@ from sluice.ops.control.client import Client, Gone
 from sluice.ops.control.protocol import Drain, Draining, Events, LevelSet, SetLevel, Status
 from sluice.ops.control.session import ENDED_SAYS
 from sluice.ops.control.views import event_lines
+from sluice.ops.words import counted
 
 from .operating import DONE, REFUSED, add_common_arguments, run_with_client, show, tell
 
@@ -75,8 +76,8 @@ async def _log_level(arguments: argparse.Namespace, client: Client) -> int:
 
 async def _drain(arguments: argparse.Namespace, client: Client) -> int:
     begun: Draining = await client.ask(Drain)
-    streams = f"{begun.streams} streams have {begun.seconds:g} s to end"
-    show(arguments, begun, [f"draining: {streams}"])
+    have = f"{counted(begun.streams, 'stream')} {'has' if begun.streams == 1 else 'have'}"
+    show(arguments, begun, [f"draining: {have} {begun.seconds:g} s to end"])
     if arguments.no_wait:
         return DONE
     async with trio.open_nursery() as nursery:
@@ -99,6 +100,6 @@ async def _tell_progress(arguments: argparse.Namespace, client: Client) -> None:
         except Gone:  # `wait_gone` says why
             return
         if known not in {None, status.streams}:
-            show(arguments, status, [f"draining: {status.streams} streams are left"])
+            show(arguments, status, [f"draining, with {counted(status.streams, 'stream')} left"])
         known = status.streams
         await trio.sleep(_PROGRESS)

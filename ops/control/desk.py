@@ -14,6 +14,7 @@ import trio
 from sluice.actors.settings import LimitSettings
 from sluice.engine import Actor, Mailbox, handler
 from sluice.ops import logs
+from sluice.ops.words import counted
 
 from .box import Counter
 from .orders import Finished, InForce, Refusal, Report
@@ -93,7 +94,8 @@ class Desk:
 
 def dropped_events(process: str, count: int) -> Happened:
     """An event that says that others are missing."""
-    detail = f"{count} events of {process} were dropped: its host did not take them in time"
+    were = f"{counted(count, 'event')} of {process} {'was' if count == 1 else 'were'}"
+    detail = f"{were} dropped: its host did not take them in time"
     return Happened(kind="dropped", at=now(), path="", process=process, detail=detail)
 
 

@@ -64,10 +64,10 @@ def process_status(
 def _worker(node: Node, answers: Answers, generations: Mapping[str, Generation]) -> Node:
     """A worker's node: of the host's making, with the worker's own actors below.
 
-    Its life is its process's: the actor that minds it lives on when that is replaced.
+    The actor that minds it lives on, in the same incarnation, when its process is replaced.
     """
     answer, generation = answers.get(node.id, ""), generations[node.id]
-    changes = {"process": node.id, "pid": generation.pid, "incarnation": generation.number}
+    changes = {"process": node.id, "pid": generation.pid, "generation": generation.number}
     if isinstance(answer, str):
         return msgspec.structs.replace(node, **changes, note=answer)
     return msgspec.structs.replace(

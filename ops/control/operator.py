@@ -54,8 +54,7 @@ class Shown(Protocol):
     system: System
     limiter: Limiter
 
-    @property
-    def state(self) -> str:
+    def lifecycle(self) -> str:
         """Where it is between its start and its end."""
 
     @property
@@ -122,7 +121,7 @@ class WorkerControl(Actor):
         """The worker, now."""
         system = self._worker.system.statistics()
         return Surveyed(
-            self._worker.state,
+            self._worker.lifecycle(),
             system.uptime,
             system.actors,
             system.crashes,

@@ -33,7 +33,8 @@ class Target(NamedTuple):
 def target_of(path: str, host: str, workers: Collection[str]) -> Target | None:
     """What ``path`` leads to in a replica of ``workers``; None if it names no process of it.
 
-    Besides ``streams@worker-1`` it may be what the tree shows: ``workers/worker-1/streams``.
+    Besides ``streams@worker-1`` it may be what the tree shows: ``workers/worker-1/streams``; the
+    name of the host, as the status has it, is its root.
     """
     actor, at, process = path.rpartition("@")
     if not at:
@@ -41,7 +42,7 @@ def target_of(path: str, host: str, workers: Collection[str]) -> Target | None:
         process, _, actor = below.partition("/")
         if first == WORKERS and process in workers and actor:
             return Target(_plain(actor), process)
-        return Target(_plain(path))
+        return Target("" if path == host else _plain(path))
     if process == host:
         return Target(_plain(actor))
     return Target(_plain(actor), process) if process in workers else None

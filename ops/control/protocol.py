@@ -46,7 +46,8 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     pid: int | None
     """None: there is no such process now."""
     state: str
-    """``starting``, ``serving``, ``draining``; ``down``; ``not answering``: it is held up."""
+    """``starting``, ``serving``, ``draining``, ``stopped`` (its streams, by an operator); ``down``;
+    ``not answering``: it is held up."""
     uptime: float
     streams: int
     """Live; a host has none."""
@@ -73,7 +74,8 @@ class BreakerStatus(msgspec.Struct, frozen=True):
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The service as a whole."""
 
-    state: Literal["starting", "serving", "draining"]
+    state: Literal["starting", "serving", "draining", "stopped"]
+    """``stopped``: an operator has stopped what serves; whoever asks is answered 503."""
     version: str
     uptime: float
     addresses: tuple[str, ...]
@@ -106,6 +108,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """That process's id. Of a worker it is the worker's, though who minds it is the host's."""
     state: str
     incarnation: int
+    """Of the actor; of one that stands for a process, each may have had several of these."""
+    generation: int = 0
+    """Of that process, from 1; 0: it stands for none."""
     restarts: int
     strategy: str = ""
     waiting: int = 0
@@ -131,6 +136,8 @@ class Outcome(msgspec.Struct, frozen=True):
     incarnation: int
     detail: str
     seconds: float
+    generation: int = 0
+    """Of the process, if it was done to one; from 1."""
 
 
 class Draining(msgspec.Struct, frozen=True):
@@ -198,6 +205,9 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     process: str
     incarnation: int = 0
+    """Of the actor, from 1; 0: it is about none."""
+    generation: int = 0
+    """Of the process, from 1; 0: likewise."""
     detail: str = ""
     report: dict[str, Any] | None = None
     """Of a crash; without secrets."""

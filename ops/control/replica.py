@@ -11,12 +11,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+import msgspec
 import trio
 
 from sluice.actors.breakers.breaker import BreakerOrder
 from sluice.actors.slots.connections import Count
 from sluice.engine import ActorError, AskTimeout, EngineError, NotPossible, ProcessGone
+from sluice.engine import Done as EngineDone
 from sluice.engine import Event as EngineEvent
+from sluice.http.services import Lifecycle
 from sluice.ops import logs
 from sluice.ops.host import Host
 from sluice.ops.place import HOST, identity
@@ -43,6 +46,7 @@ from .protocol import (
     Refused,
     ServiceStatus,
 )
+from .refusals import refuse
 from .sight import Home, happened, node_of, outcome_of, paths_of
 from .usage import usage_of
 from .worker import glance_of
@@ -68,7 +72,7 @@ class ControlledReplica:
         own = host.system.statistics()
         said = [each for each in answers.values() if isinstance(each, Surveyed)]
         return ServiceStatus(
-            state=host.state,
+            state=_state_of(host, said),
             version=VERSION,
             uptime=own.uptime,
             addresses=tuple(host.addresses),
@@ -100,11 +104,13 @@ class ControlledReplica:
             return await self._replace(target)
         if target.process:
             return await self._order("restart", target)
-        return outcome_of(await self._host.restart(target.actor))
+        refuse("restart", target, several=True)
+        return self._told(await self._host.restart(target.actor))
 
     async def pause(self, path: str) -> Outcome:
         """Let its mail wait."""
         target = await self._target(path)
+        refuse("pause", target, several=True)
         if target.process:
             return await self._order("pause", target)
         self._refuse_worker(target, "paused")
@@ -121,9 +127,11 @@ class ControlledReplica:
     async def stop(self, path: str) -> Outcome:
         """Stop it until it is restarted."""
         target = await self._target(path)
-        if target.process:
+        refuse("stop", target, several=True)
+        if target.process and target.actor:
             return await self._order("stop", target)
-        return outcome_of(await self._host.system.stop(target.actor))
+        actor = f"{WORKERS}/{target.process}" if target.process else target.actor
+        return self._told(await self._host.system.stop(actor))
 
     def drain(self) -> Draining:
         """Begin the end, as on SIGTERM."""
@@ -261,9 +269,17 @@ class ControlledReplica:
             missed.append(name)
 
     async def _replace(self, target: Target) -> Outcome:
-        done = await self._host.restart(f"{WORKERS}/{target.process}")
-        detail = f"it holds connections, so {target.process} was replaced: {done.detail}"
-        return Outcome(done.action, str(target), done.state, done.incarnation, detail, done.seconds)
+        was = "replaced" if self._current(target.process).pid else "started"
+        done = self._told(await self._host.restart(f"{WORKERS}/{target.process}"))
+        detail = f"it holds connections, so {target.process} was {was}: {done.detail}"
+        return msgspec.structs.replace(done, path=str(target), detail=detail)
+
+    def _told(self, done: EngineDone) -> Outcome:
+        """What a command did; to a worker, which generation of it there is now."""
+        supervisor, _, name = done.path.partition("/")
+        is_worker = supervisor == WORKERS and bool(name)
+        generation = self._host.links.launches(name).started if is_worker else 0
+        return outcome_of(done, generation=generation)
 
     async def _order(self, action: Action, target: Target) -> Outcome:
         """What came of an order to a worker. Raises `Refused`."""
@@ -275,7 +291,7 @@ class ControlledReplica:
                     order, timeout=PATIENCE
                 )
             except ActorError as problem:
-                raise Refused("failed", f"{target}: {why_silent(problem)}") from problem
+                raise Refused("failed", f"{target}: {why_no_order(problem, target)}") from problem
             with trio.move_on_after(self._host.config.server.drain + 2 * GRACE + PATIENCE):
                 finished = await waiting.wait()
                 if finished.outcome is not None:
@@ -290,6 +306,19 @@ class ControlledReplica:
         if refusal.code == "unknown_path":
             return await self._unknown(str(target))
         return Refused(refusal.code, f"{target}: {refusal.message}")
+
+
+def _state_of(host: Host, said: list[Surveyed]) -> Lifecycle:
+    """Of the service: stopped if all that serves it is."""
+    state = host.lifecycle()
+    stopped = bool(said) and all(each.state == "stopped" for each in said)
+    return "stopped" if stopped and state == "serving" else state
+
+
+def why_no_order(problem: EngineError, target: Target) -> str:
+    """Why a worker took no order, and what can be done."""
+    what = "starts one" if isinstance(problem, ProcessGone) else "puts another in its place"
+    return f"{why_silent(problem)}; `sluice restart {WORKERS}/{target.process}` {what}"
 
 
 def why_silent(problem: EngineError) -> str:

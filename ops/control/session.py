@@ -124,12 +124,16 @@ class Session:
             self._send(Error(0, refusal.code, str(refusal)))
             return
         if self._in_flight >= IN_FLIGHT or self._budget.left <= 0:
-            busy = f"{self._in_flight} commands of yours are under way; wait for their answers"
-            self._send(Error(command.id, "busy", busy))
+            self._send(Error(command.id, "busy", self._busy()))
             return
         self._in_flight += 1
         self._budget.left -= 1
         self._spawn(self._answer, command)
+
+    def _busy(self) -> str:
+        if self._in_flight >= IN_FLIGHT:
+            return f"{self._in_flight} commands of yours are under way; wait for their answers"
+        return "the commands of all operators are as many as may be under way; try again"
 
     async def _answer(self, command: Command) -> None:
         try:

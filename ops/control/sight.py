@@ -29,10 +29,11 @@ def node_of(tree: TreeNode, actors: Iterable[ActorStatistics], home: Home) -> No
     return _node(tree, {each.path: each for each in actors}, home)
 
 
-def outcome_of(done: EngineDone, suffix: str = "") -> Outcome:
-    """What a command did."""
-    path = f"{done.path}{suffix}"
-    return Outcome(done.action, path, done.state, done.incarnation, done.detail, done.seconds)
+def outcome_of(done: EngineDone, suffix: str = "", generation: int = 0) -> Outcome:
+    """What a command did; ``generation``: of the process, if it did it to one."""
+    path, seconds = f"{done.path}{suffix}", done.seconds
+    number = done.incarnation
+    return Outcome(done.action, path, done.state, number, done.detail, seconds, generation)
 
 
 def happened(event: EngineEvent, home: Home) -> Happened:
@@ -46,6 +47,7 @@ def happened(event: EngineEvent, home: Home) -> Happened:
         path=f"{event.path}{home.suffix}",
         process=home.process,
         incarnation=event.incarnation,
+        generation=event.generation,
         detail=detail,
         report=None if event.report is None else _plain(event.report),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from sluice.ops.words import counted
+
 from .protocol import (
     BreakerStatus,
     Happened,
@@ -18,16 +20,24 @@ from .protocol import (
 def status_lines(status: ServiceStatus) -> list[str]:
     """How the service is, in a few lines."""
     lines = [
-        f"sluice {status.version}: {status.state}, up {span(status.uptime)}",
+        f"sluice {status.version}: {status.state}, up {span(status.uptime)}{_stopped(status)}",
         f"  serves at    {', '.join(status.addresses) or 'no address'}",
         f"  streams      {status.streams} live",
         f"  connections  {status.connections} of {status.connection_limit}",
-        f"  actors       {status.actors}, {status.crashes} crashes, {status.restarts} restarts",
+        f"  actors       {status.actors}, {_troubles(status.crashes, status.restarts)}",
         f"  limits       {limits_line(status.limits)}",
         f"  log level    {status.log_level}",
     ]
     lines += [f"  process      {_process(each)}" for each in status.processes]
     return lines + [f"  breaker      {breaker_line(each)}" for each in status.breakers]
+
+
+def _stopped(status: ServiceStatus) -> str:
+    return "; new streams are answered 503" if status.state == "stopped" else ""
+
+
+def _troubles(crashes: int, restarts: int) -> str:
+    return f"{counted(crashes, 'crash', 'crashes')}, {counted(restarts, 'restart')}"
 
 
 def breaker_line(breaker: BreakerStatus) -> str:
@@ -37,7 +47,8 @@ def breaker_line(breaker: BreakerStatus) -> str:
         return f"{said}, until it is closed or reset"
     if breaker.seconds is not None:
         return f"{said}, a probe in {span(breaker.seconds)}"
-    return f"{said}, {breaker.failing} failures in a row" if breaker.failing else said
+    failures = counted(breaker.failing, "failure")
+    return f"{said}, {failures} in a row" if breaker.failing else said
 
 
 def limits_line(limits: Mapping[LimitKind, str]) -> str:
@@ -47,7 +58,7 @@ def limits_line(limits: Mapping[LimitKind, str]) -> str:
 
 def _process(process: ProcessStatus) -> str:
     pid = "no process" if process.pid is None else f"pid {process.pid}"
-    streams = "" if process.name == "host" else f" {process.streams} streams,"
+    streams = "" if process.name == "host" else f" {counted(process.streams, 'stream')},"
     return (
         f"{process.name}, {pid}, {process.state},{streams}"
         f" {process.memory / 2**20:.0f} MiB, {process.cpu:.1f} s of CPU"
@@ -65,11 +76,16 @@ def tree_lines(root: Node) -> list[str]:
 def _rows(node: Node, first: str, rest: str, above: Node | None) -> Iterator[tuple[str, Node]]:
     """The name of each node as the picture has it; that of a new process tells its id."""
     is_new = node.pid is not None and (above is None or above.pid != node.pid)
-    yield first + node.id + (f" (pid {node.pid})" if is_new else ""), node
+    yield first + node.id + (_pid(node) if is_new else ""), node
     for index, child in enumerate(node.children):
         last = index == len(node.children) - 1
         branch, stem = ("└─ ", "   ") if last else ("├─ ", "│  ")
         yield from _rows(child, rest + branch, rest + stem, node)
+
+
+def _pid(node: Node) -> str:
+    generation = f", generation {node.generation}" if node.generation else ""
+    return f" (pid {node.pid}{generation})"
 
 
 def _line(name: str, node: Node, wide: int) -> str:
@@ -83,18 +99,20 @@ def _line(name: str, node: Node, wide: int) -> str:
 def outcome_line(done: Outcome) -> str:
     """What a command did."""
     detail = f"; {done.detail}" if done.detail else ""
-    return (
-        f"{done.path}: {done.action} in {done.seconds:.3f} s, now {done.state},"
-        f" incarnation {done.incarnation}{detail}"
-    )
+    which = f"incarnation {done.incarnation}"
+    if done.generation:
+        which = f"generation {done.generation}"
+    return f"{done.path}: {done.action} in {done.seconds:.3f} s, now {done.state}, {which}{detail}"
 
 
 def event_lines(event: Happened) -> list[str]:
     """One line an event; of a crash, its reason too."""
     detail = f": {event.detail}" if event.detail else ""
     reason = "" if event.report is None else f" ({event.report.get('reason', '')})"
-    where = event.path or "root"
-    return [f"{event.at}  {event.kind:<12} {where} #{event.incarnation}{detail}{reason}"]
+    where = f"root{event.path}" if event.path[:1] in {"", "@"} else event.path
+    number = event.generation or event.incarnation
+    which = f" #{number}" if number else ""
+    return [f"{event.at}  {event.kind:<12} {where}{which}{detail}{reason}"]
 
 
 def span(seconds: float) -> str:

@@ -28,7 +28,8 @@ from .controlled import OnHappened
 from .figures import Glance, glance_at
 from .limits import changed, told
 from .nearest import nothing_at
-from .paths import target_of
+from .orders import Action
+from .paths import Target, target_of
 from .protocol import (
     BreakerStatus,
     Draining,
@@ -42,6 +43,7 @@ from .protocol import (
     Refused,
     ServiceStatus,
 )
+from .refusals import refuse
 from .sight import Home, happened, node_of, outcome_of, paths_of
 from .usage import usage_of
 
@@ -75,8 +77,7 @@ class Service(Protocol):
     def slots(self) -> Limited:
         """The replica's."""
 
-    @property
-    def state(self) -> Lifecycle:
+    def lifecycle(self) -> Lifecycle:
         """Where it is between its start and its end."""
 
     def actors(self) -> list[ActorStatistics]:
@@ -104,14 +105,14 @@ class ControlledWorker:
         process = ProcessStatus(
             name=PROCESS,
             pid=os.getpid(),
-            state=worker.state,
+            state=worker.lifecycle(),
             uptime=system.uptime,
             streams=worker.live(),
             cpu=usage.cpu,
             memory=usage.memory,
         )
         return ServiceStatus(
-            state=worker.state,
+            state=worker.lifecycle(),
             version=VERSION,
             uptime=system.uptime,
             addresses=tuple(worker.addresses),
@@ -133,11 +134,11 @@ class ControlledWorker:
 
     async def restart(self, path: str) -> Outcome:
         """Stop what is at ``path`` in order, and start it anew."""
-        return outcome_of(await self._worker.restart(self._known(path)))
+        return outcome_of(await self._worker.restart(self._allowed("restart", path)))
 
     async def pause(self, path: str) -> Outcome:
         """Let its mail wait."""
-        return outcome_of(await self._worker.system.pause(self._known(path)))
+        return outcome_of(await self._worker.system.pause(self._allowed("pause", path)))
 
     async def resume(self, path: str) -> Outcome:
         """End a pause."""
@@ -145,7 +146,7 @@ class ControlledWorker:
 
     async def stop(self, path: str) -> Outcome:
         """Stop it until it is restarted."""
-        return outcome_of(await self._worker.system.stop(self._known(path)))
+        return outcome_of(await self._worker.system.stop(self._allowed("stop", path)))
 
     def drain(self) -> Draining:
         """Begin the end, as on SIGTERM."""
@@ -188,6 +189,12 @@ class ControlledWorker:
 
     def _tree(self) -> Node:
         return node_of(self._worker.system.tree(), self._worker.actors(), self._home)
+
+    def _allowed(self, action: Action, path: str) -> str:
+        """The path in the tree. Raises `Refused` as `_known` does, or if it may not be done."""
+        actor = self._known(path)
+        refuse(action, Target(actor), several=False)
+        return actor
 
     def _known(self, path: str) -> str:
         """The path in the tree. Raises `Refused` if nothing is there, with what was meant."""

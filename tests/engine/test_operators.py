@@ -122,6 +122,14 @@ async def test_while_paused_the_mailbox_fills_and_nothing_is_handled() -> None:
         assert stage.journal[1:] == ["a said 0", "a said 1", "a said 2"]
 
 
+async def test_one_message_that_waited_is_told_as_one() -> None:
+    stage = Stage()
+    async with stage.open(stage.supervisor("a")) as system:
+        await system.pause("a")
+        system.ref("a").tell_nowait(Say("hi"))
+        assert (await system.resume("a")).detail == "1 message waited"
+
+
 async def test_a_pause_lets_the_message_in_progress_end() -> None:
     stage = Stage()
     async with stage.open(stage.supervisor("a")) as system:

@@ -266,6 +266,16 @@ async def test_the_end_of_a_process_is_told_once_and_not_before_it_has_ended() -
     assert w.details("process_signalled") == ["SIGTERM: not ended 0.1 s after it was asked"]
 
 
+async def test_a_process_that_has_had_its_drain_already_is_not_given_it_again() -> None:
+    async with world("deaf", drain=3600) as w:
+        pid = await w.pid()
+        w.links.hurry("w", 0.1)
+        w.links.hurry("w", 3600)  # who is in a hurry stays so
+        await w.system.stop("w")
+        assert is_reaped(pid)
+    assert w.details("process_signalled") == ["SIGTERM: not ended 0.1 s after it was asked"]
+
+
 async def test_a_process_that_ignores_sigterm_too_is_killed() -> None:
     async with world("stubborn", drain=0.3, terminate=0.3) as w:
         pid = await w.pid()

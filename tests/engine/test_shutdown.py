@@ -150,6 +150,16 @@ async def test_a_system_that_is_cancelled_while_it_starts_stops_what_has_started
     assert stage.journal == ["a started", "b ended", "a stopping", "a stopped", "a ended"]
 
 
+async def test_a_supervisor_that_is_stopped_while_it_starts_has_not_failed_to() -> None:
+    stage = Stage()
+    stage.start_takes["c/d"] = 60
+    root = SupervisorSpec("root", [stage.child("a"), stage.supervisor("d", name="c")])
+    with trio.move_on_after(1):
+        async with stage.open(root):
+            raise AssertionError("not reached")
+    assert stage.kinds("c") == stage.kinds("") == ["stopped"]
+
+
 async def test_a_system_that_is_left_while_a_child_waits_for_its_restart_stops_at_once() -> None:
     stage = Stage()
     async with stage.open(stage.supervisor("a")) as system:

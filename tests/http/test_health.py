@@ -41,7 +41,7 @@ async def test_a_healthy_service_says_so_in_the_seeds_shape(world: World) -> Non
     }
 
 
-@pytest.mark.parametrize("lifecycle", ["starting", "draining"])
+@pytest.mark.parametrize("lifecycle", ["starting", "draining", "stopped"])
 async def test_a_service_that_starts_or_drains_is_unhealthy_and_not_ready_but_alive(
     world: World, lifecycle: Lifecycle
 ) -> None:

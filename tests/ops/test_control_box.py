@@ -61,6 +61,8 @@ def test_who_listens_is_told_what_was_dropped_before_what_came() -> None:
     desk.reported(Report("worker-1#1", 3, [event(3)]))
     assert [each.kind for each in heard] == ["dropped", "x"]
     assert heard[0].detail.startswith("2 events of worker-1 were dropped")
+    desk.reported(Report("worker-1#1", 5, [event(5)]))
+    assert heard[2].detail.startswith("1 event of worker-1 was dropped")
 
 
 @pytest.mark.parametrize("ended", [True, False])

@@ -32,10 +32,11 @@ HOST = with_(
 GENERATIONS = {"a": Generation("a", 7, 3), "b": Generation("b", 8, 1)}
 
 
-def test_a_workers_actors_stand_below_it_and_its_life_is_its_process() -> None:
+def test_a_workers_actors_stand_below_it_with_the_generation_of_its_process() -> None:
     whole = whole_tree(HOST, {"a": ANSWER, "b": "does not answer"}, GENERATIONS)
     a, b = whole.children[1].children
-    assert (a.process, a.pid, a.incarnation, a.uptime) == ("a", 7, 3, 9.0)
+    assert (a.process, a.pid, a.generation, a.uptime) == ("a", 7, 3, 9.0)
+    assert a.incarnation == METRICS.incarnation  # its minder's, which lives on
     assert a.children == ANSWER.tree.children
     assert (b.process, b.pid, b.note, b.children) == ("b", 8, "does not answer", ())
     assert whole.children[0] == HOST.children[0]
@@ -44,6 +45,7 @@ def test_a_workers_actors_stand_below_it_and_its_life_is_its_process() -> None:
 def test_a_tree_tells_the_id_of_each_process_once_and_who_does_not_answer() -> None:
     lines = tree_lines(whole_tree(HOST, {"a": ANSWER, "b": "does not answer"}, GENERATIONS))
     assert [line.count("(pid") for line in lines] == [0, 1, 0, 0, 1, 0, 1]
+    assert "(pid 7, generation 3)" in lines[4]
     assert lines[-1].endswith("does not answer")
 
 

@@ -27,6 +27,7 @@ KNOWN = [
         ("metrics", Target("metrics")),
         ("metrics@host", Target("metrics")),
         ("root", Target("")),
+        ("host", Target("")),
         ("workers/worker-1", Target("workers/worker-1")),
         ("workers/worker-9/streams", Target("workers/worker-9/streams")),
         ("streams@worker-1", Target("streams", "worker-1")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from sluice.ops.control.protocol import (
     Figures,
     Happened,
     Node,
+    Outcome,
     ProcessStatus,
     ProviderFigures,
     Refused,
@@ -28,7 +30,14 @@ from sluice.ops.control.protocol import (
 from sluice.ops.control.snapshot import Snapshot
 from sluice.ops.control.top_view import View
 from sluice.ops.control.top_view import frame as top_frame
-from sluice.ops.control.views import breaker_line, event_lines, span, tree_lines
+from sluice.ops.control.views import (
+    breaker_line,
+    event_lines,
+    outcome_line,
+    span,
+    status_lines,
+    tree_lines,
+)
 
 METRICS = Node(
     path="metrics", id="metrics", kind="Metrics", process="a", state="paused",
@@ -133,6 +142,46 @@ def test_a_crash_is_told_with_its_reason() -> None:
     report = {"reason": "KeyError: 'x'"}
     crash = Happened(kind="crashed", at="T", path="a", process="p", incarnation=2, report=report)
     assert event_lines(crash) == ["T  crashed      a #2 (KeyError: 'x')"]
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (Happened(kind="k", at="T", path="", process="host", incarnation=1), "root #1"),
+        (Happened(kind="k", at="T", path="@w", process="w", incarnation=2), "root@w #2"),
+        (
+            Happened(kind="k", at="T", path="workers/w", process="host", generation=3),
+            "workers/w #3",
+        ),
+        (Happened(kind="k", at="T", path="", process="w"), "root"),
+    ],
+)
+def test_an_event_is_told_with_its_place_and_its_number(event: Happened, line: str) -> None:
+    assert event_lines(event) == [f"T  k            {line}"]
+
+
+def test_an_outcome_tells_a_processs_generation_or_an_actors_incarnation() -> None:
+    done = Outcome("restarted", "workers/w", "running", 1, "process 7 serves", 0.5, 3)
+    assert outcome_line(done) == (
+        "workers/w: restarted in 0.500 s, now running, generation 3; process 7 serves"
+    )
+    done = Outcome("restarted", "metrics", "running", 2, "", 0.5)
+    assert outcome_line(done) == "metrics: restarted in 0.500 s, now running, incarnation 2"
+
+
+def test_one_is_told_as_one() -> None:
+    one = msgspec.structs.replace(
+        STATUS,
+        state="stopped",
+        crashes=1,
+        restarts=2,
+        processes=(ProcessStatus("worker-1", 7, "serving", 1.0, 1),),
+        breakers=(BreakerStatus("a", "closed", failing=1),),
+    )
+    text = "\n".join(status_lines(one))
+    for said in ("1 crash, 2 restarts", " 1 stream,", "1 failure in a row"):
+        assert said in text
+    assert text.startswith("sluice 1: stopped, up 5.0s; new streams are answered 503\n")
 
 
 @pytest.mark.parametrize(

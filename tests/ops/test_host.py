@@ -1,4 +1,4 @@
-"""What a host does with a new configuration, with workers of the test's in the real ones' place."""
+"""What a host does to its workers, with such as are the test's in the real ones' place."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+import trio
+from trio.testing import MockClock
 
 from sluice.actors.metrics.merging import Extracted, Share
 from sluice.actors.metrics.tally import Delta
 from sluice.actors.settings import ConnectionSettings, ModelSettings, ProviderSettings
-from sluice.engine import Done, Event, SupervisorSpec, System
-from sluice.ops.config import Config
+from sluice.engine import AskTimeout, Done, Event, ProcessStatistics, SupervisorSpec, System
+from sluice.ops.config import Config, ServerSettings
 from sluice.ops.host import Host
 from sluice.ops.place import identity
 from sluice.ops.reload import plan
@@ -48,6 +50,33 @@ def worker_has(host: Host) -> Config:
     descriptor = host._configuration
     content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
     return msgspec.msgpack.decode(content, type=Config)
+
+
+class FakeWorker:
+    """A system with one worker, which takes ``needs`` seconds to drain."""
+
+    def __init__(self, host: Host, needs: float) -> None:
+        self.host = host
+        self.needs = needs
+        self.stopped: dict[str, float] = {}
+        """Each with the seconds that its process has, once it is asked."""
+
+    def process(self, name: str) -> ProcessStatistics:
+        return ProcessStatistics(name, 7, 1, 0, "", ())
+
+    def ref(self, _path: str) -> FakeWorker:
+        return self
+
+    async def ask(self, _message: object, timeout: float) -> None:
+        await trio.sleep(min(timeout, self.needs))
+        if self.needs > timeout:
+            raise AskTimeout("drain", "no answer")
+
+    async def stop(self, path: str) -> None:
+        name = path.rpartition("/")[2]
+        self.stopped[name] = self.host.links.launches(name).patience - trio.current_time()
+
+    def hurry(self, _seconds: float) -> None: ...
 
 
 @pytest.fixture
@@ -99,9 +128,9 @@ def test_a_process_that_ended_is_forgotten_also_if_the_metrics_are_stopped_then(
     share = Share(1, Extracted(Delta(), {"sse_queue_depth": [(("overflow",), 5.0)]}))
     for name in ("worker-1", "worker-2"):
         host.whole.take(identity(name, 1), share, 0.0)
-    host.on_event(Event(kind="process_signalled", path="workers/worker-1", incarnation=1, at=0.0))
+    host.on_event(Event(kind="process_signalled", path="workers/worker-1", generation=1, at=0.0))
     assert set(host.whole.numbers()) == {"worker-1#1", "worker-2#1"}
-    host.on_event(Event(kind="process_killed", path="workers/worker-1", incarnation=1, at=0.0))
+    host.on_event(Event(kind="process_killed", path="workers/worker-1", generation=1, at=0.0))
     assert set(host.whole.numbers()) == {"worker-2#1"}
 
 
@@ -124,3 +153,19 @@ async def test_if_one_cannot_be_replaced_all_have_the_old_configuration_again(
     assert fake.rounds == rounds
     assert host.config == OLD == worker_has(host)
     assert host.slots.limit == 10
+
+
+@pytest.mark.parametrize(("needs", "left"), [(0, 15), (8, 7), (9.5, 6), (3600, 0)])
+async def test_a_worker_that_did_not_leave_within_its_drain_has_no_second_one(
+    host: Host,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    needs: float,
+    left: float,
+) -> None:
+    fake = FakeWorker(host, needs)
+    monkeypatch.setattr(host, "process", fake.process)
+    host.system = cast("System", cast("Any", fake))
+    host.config = msgspec.structs.replace(OLD, server=ServerSettings(drain=10))
+    await host.drain()
+    assert fake.stopped == pytest.approx({"worker-1": left, "worker-2": left})

@@ -173,6 +173,17 @@ def test_levels_below_the_one_asked_for_are_not_logged(logged: Logged) -> None:
     assert lines[0]["level"] == "warning"
 
 
+def test_libraries_that_name_each_frame_or_request_again_are_heard_from_warning_on(
+    logged: Logged,
+) -> None:
+    with logged("debug") as lines:
+        for name in ("trio-websocket", "wsproto", "httpx2"):
+            logging.getLogger(name).debug("a frame")
+            logging.getLogger(name).info("a request")
+            logging.getLogger(name).warning("trouble")
+    assert [line["event"] for line in lines] == ["trouble"] * 3
+
+
 def test_a_logger_made_before_the_log_was_opened_writes_to_it(logged: Logged) -> None:
     early = logs.get_logger("sluice.early")
     with logged() as lines:

@@ -100,6 +100,9 @@ async def what_cannot_be_done_is_refused_in_words(sluice: Commands) -> None:
         ("pause providers@worker-1", "cannot pause a supervisor"),
         ("pause workers/worker-1", "is a process"),
         ("resume metrics@worker-1", "only a paused actor"),
+        ("restart host", "`sluice restart workers` replaces all its workers"),
+        ("stop control@worker-1", "operators reach worker-1 through it"),
+        ("stop edge@worker-1", "clients would connect, and wait for nobody"),
     ):
         assert why in await sluice.refused(*words.split())
 
@@ -118,7 +121,8 @@ async def what_holds_connections_is_restarted_by_replacing_its_worker(
         (before["streams@worker-1"]["pid"], "draining", live(before, "worker-1"))
     ]
     after = all_of(await sluice.json("tree"))["workers/worker-1"]
-    assert (after["pid"], after["incarnation"]) == (status["processes"][1]["pid"], 2)
+    assert (after["pid"], after["generation"]) == (status["processes"][1]["pid"], 2)
+    assert (after["incarnation"], replaced["incarnation"], replaced["generation"]) == (1, 1, 2)
     await heard.tells("started      edge@worker-1 #1")
 
 

@@ -212,6 +212,7 @@ async def test_an_idle_service_ends_at_once(start: Start, number: signal.Signals
         service.process.send_signal(number)
         assert await client.closed()
         assert await service.ends() == 0
+    assert [line for line in service.lines() if line["level"] in {"warning", "error"}] == []
 
 
 async def test_a_second_signal_ends_at_once_and_still_honestly(

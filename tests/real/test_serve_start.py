@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -64,7 +65,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
         async def start_one(actor: str, *, stubborn: bool = False) -> Hanging:
             log = tmp_path / "log"
-            module = actor.lower()
+            module = ".".join([actor.lower()] * 2)
             program = HANGS.format(module=module, actor=actor, stubborn=stubborn)
             with log.open("wb") as stderr:
                 process = await trio.lowlevel.open_process(
@@ -102,6 +103,8 @@ async def test_a_signal_during_the_start_ends_it_in_order(
     assert '"event":"stopped"' in log
     assert '"event":"serving"' not in log
     assert "Traceback" not in log
+    said = re.findall('"level":"(?:warning|error)","event":"([^"]*)', log)
+    assert said == ["configuration"]  # of its own: it has no provider
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

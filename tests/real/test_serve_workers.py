@@ -86,6 +86,7 @@ async def test_two_workers_hold_one_limit_and_their_numbers_are_one(
     await eventually(all_counted)
     service.process.send_signal(signal.SIGTERM)
     assert await service.ends() == 0
+    assert [line for line in service.lines() if line["level"] in {"warning", "error"}] == []
 
 
 async def test_a_worker_that_is_killed_is_replaced_and_strands_no_slot(
@@ -298,6 +299,10 @@ async def test_workers_that_were_all_stopped_are_all_started_by_a_restart(start:
     operated = await start()
     for path in ("workers", "workers/worker-1"):
         await operated.done("stop", "workers")
+        assert is_refused(await operated.service.send(request(SHORT, path)), 503, "not_accepting")
+        assert (await operated.service.get("/health/ready")).status == 503
+        assert (await operated.service.get("/health/live")).status == 200
+        assert ": stopped, " in await operated.done("status")
         assert "restarted" in await operated.done("restart", path)
         answer = await operated.service.send(request(SHORT, path))
         assert is_whole(answer, text_of(SHORT, path, 4))

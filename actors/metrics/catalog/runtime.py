@@ -87,6 +87,12 @@ EXTENDED: tuple[Metric, ...] = (
         labels=(ACTOR,),
     ),
     _metric(
+        name="sluice_link_unreadable_total",
+        kind="counter",
+        help="Messages between processes that were refused: of an unknown type, or malformed",
+        unit="messages",
+    ),
+    _metric(
         name="sluice_foreign_counts_total",
         kind="counter",
         help="Counts of workers of another release that this one has no metric for",

@@ -156,7 +156,7 @@ def test_a_link_counts_as_what_two_processes_have_between_them() -> None:
             late_replies=0,
             refused=3,
             dead_letters=4,
-            unreadable=0,
+            unreadable=6,
             frames_sent=0,
             frames_received=0,
             bytes_sent=0,
@@ -172,4 +172,5 @@ def test_a_link_counts_as_what_two_processes_have_between_them() -> None:
     assert tally.value("sluice_mailbox_overflow_total", link) == 3
     assert tally.value("sluice_dead_letters_total", link) == 4
     assert tally.value("sluice_ask_timeouts_total", link) == 2
+    assert tally.value("sluice_link_unreadable_total") == 6
     assert tally.value("sluice_ask_latency_seconds", link) == len(ASK_BOUNDS) + 1
