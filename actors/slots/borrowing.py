@@ -80,11 +80,13 @@ class Lease:
         self.take_back()
         return self._awaiting is not None
 
-    def give_back(self, part: float) -> None:
-        """Give back ``part`` of what is not in use, rounded up."""
+    def give_back(self, part: float) -> int:
+        """Give back ``part`` of what is not in use, rounded up; how many slots that were."""
         self.take_back()
         spare = max(0, self.slots.limit - len(self.slots))
-        self.slots.limit -= math.ceil(spare * part)
+        given = math.ceil(spare * part)
+        self.slots.limit -= given
+        return given
 
     def kept(self) -> Has:
         """What there is now."""
@@ -111,6 +113,7 @@ class Lease:
         finally:
             self._asking = False
             self._settled.set()
+            self._returns.poke()  # also if nobody takes what was lent, the host hears of it
 
     async def settled(self, answered: int) -> None:
         """Return when the answer to request ``answered``, if that is on its way, has come."""
@@ -217,13 +220,14 @@ async def keep_told(lease: Lease, returns: Returns, lender: Ref) -> None:
             await returns.wait()
         else:
             await trio.sleep(TELL)
-        lease.give_back(1.0 if lease.leaving else 0.0)
+        given = lease.give_back(1.0 if lease.leaving else 0.0)
         now = (lease.slots.limit, len(lease.slots))
-        if now == told:
+        if now == told and not given:  # what was lent since, and given back, the lender has not
             continue
         try:
             await lender.tell(lease.kept())
             told = now
         except ActorError:
+            told = (-1, 0)
             await trio.sleep(RETRY)
             returns.poke()

@@ -245,6 +245,21 @@ async def test_who_leaves_while_a_slot_is_borrowed_for_it_strands_none(*, look: 
         assert not await at.begins("one", "c")
 
 
+async def test_what_is_lent_for_one_who_left_goes_back_from_a_worker_that_leaves() -> None:
+    async with replica(8) as at:
+        await at.system.pause("connections")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(at.begins, "one", "left")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        at.returns["one"].put("left")
+        at.leased["one"].leave()
+        await trio.testing.wait_all_tasks_blocked()
+        await at.system.resume("connections")
+        await trio.testing.wait_all_tasks_blocked()
+        assert (at.leased["one"].slots.limit, at.leases.lent) == (0, 0)
+
+
 async def test_an_answer_that_came_too_late_strands_nothing(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
