@@ -42,7 +42,7 @@ class Timeouts(msgspec.Struct, frozen=True):
     idle: float = 30.0
     """Between two pieces from the provider, its pings included."""
     total: float = 3600.0
-    """From sending the request to the end of the stream."""
+    """From sending the request to the end of the stream, whoever goes on with its answer."""
     client_write: float = 30.0
     """For a client to take bytes that wait for it."""
     heartbeat: float = 15.0

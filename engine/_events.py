@@ -22,6 +22,7 @@ Kind = Literal[
     "process_started",
     "process_exited",
     "process_killed",
+    "process_signalled",
 ]
 
 
@@ -30,7 +31,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     ``restarting`` comes before the wait, with its length in ``delay`` (seconds). ``report`` is
     there for ``crashed`` and ``start_failed`` of actors. In those of a process, which begin with
-    ``process_``, ``incarnation`` is its generation. ``at`` is `trio.current_time`.
+    ``process_``, ``incarnation`` is its generation: ``process_signalled`` is one that was told by
+    SIGTERM to end, and may go on for a while; ``process_exited`` or ``process_killed`` comes once
+    for each that was started, when it is reaped. ``at`` is `trio.current_time`.
     """
 
     kind: Kind

@@ -44,6 +44,7 @@ class Launches:
         self.started = 0
         self.exits = 0
         self.last_exit = ""
+        self.running: list[Spawned] = []
         self.draining: list[Spawned] = []
 
 
@@ -123,6 +124,10 @@ class Links:
     def launches(self, process: str) -> Launches:
         """What was started under this name."""
         return self._launches.setdefault(process, Launches())
+
+    def running(self, process: str) -> list[Spawned]:
+        """Those that have been started and have not ended: starting, serving or draining."""
+        return self.launches(process).running
 
     def draining(self, process: str) -> list[Spawned]:
         """Those that were replaced, and are still finishing."""

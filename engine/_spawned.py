@@ -65,11 +65,18 @@ class Spawned:
 
     def begin(self) -> None:
         """Start it, in a task of the system's."""
+        self._launches.running.append(self)
         self._links.spawn(self._run, name=f"{self._spec.name} generation {self.generation}")
 
     def kill(self) -> None:
         """End it at once; `exited` is set when it is reaped. Idempotent."""
         self._scope.cancel()
+
+    def terminate(self) -> None:
+        """SIGTERM, and no more. One that has ended already hears nothing of it."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGTERM)
 
     def retire(self, drain: float) -> None:
         """Take it down the ladder in a task of the system's: another one has taken its place."""
@@ -92,9 +99,8 @@ class Spawned:
             await self.exited.wait()
             return
         if self._process is not None:
-            self._tell("process_killed", f"SIGTERM: {why}")
-            with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGTERM)
+            self._tell("process_signalled", f"SIGTERM: {why}")
+            self.terminate()
         with trio.move_on_after(self._spec.terminate):
             await self.exited.wait()
             return
@@ -186,6 +192,7 @@ class Spawned:
         self.ending = " and ".join(filter(None, parts)) or "was not started"
         self._launches.exits += self._process is not None
         self._launches.last_exit = self.ending
+        self._launches.running.remove(self)
         if self in self._launches.draining:
             self._launches.draining.remove(self)
         if self._process is not None:

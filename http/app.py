@@ -47,6 +47,8 @@ class Application:
                 await route(scope, receive, send)
                 return
             await self._rest({**scope, "path": canonical(path)}, receive, send)
+        elif scope["type"] == "websocket":  # our own edge takes no upgrade: another server's may
+            await send({"type": "websocket.close"})
         else:
             await self._quart(scope, receive, send)  # type: ignore[arg-type]  # its own Scope
 
@@ -74,6 +76,7 @@ class Application:
             headers = [JSON, CHALLENGE, *common]
             await answer(send, refused.status, headers, openai_body(refused))
         else:
+            scope = {**scope, "headers": _without_host(scope["headers"])}
             await self._quart(scope, receive, with_headers(send, common))  # type: ignore[arg-type]
 
     def _stranger(self, scope: Scope) -> Failure | None:
@@ -112,6 +115,11 @@ class Application:
     def _common(self, scope: Scope, identity: str) -> Headers:
         """Headers of every answer that is not a stream's."""
         return [(b"x-request-id", identity.encode()), *self._cors.headers(scope["headers"])]
+
+
+def _without_host(headers: Headers) -> Headers:
+    """``headers`` for Quart, which fails at a Host that DNS would not take, and needs none."""
+    return [(b"host", b"sluice"), *(field for field in headers if field[0] != b"host")]
 
 
 def build_app(services: AppServices) -> Application:

@@ -21,11 +21,15 @@ HEADER_COUNT = 100
 BODY_LIMIT = 16 * 1024 * 1024
 """Bytes of a request's body: Quart and Hypercorn take 16 MiB, nginx 1 MiB."""
 
+BODIES_LIMIT = 256 * 1024 * 1024
+"""Bytes of bodies that are still coming, of all requests of one worker: sixteen of the largest."""
+
 HEAD_TIMEOUT = 10.0
 """Seconds from the first byte of a head to its last: Node 60, Apache 20-40, nginx 60."""
 
 BODY_TIMEOUT = 20.0
-"""Seconds that may be spent waiting for a body, before what `BODY_RATE` adds: Apache's 20."""
+"""Seconds that may be spent waiting for a body, before what `BODY_RATE` adds; at no time is there
+more left: Apache's 20, nginx' 60 between two reads."""
 
 BODY_RATE = 500
 """Bytes of a body that buy it another second: Apache's MinRate, which catches a trickle."""
@@ -70,6 +74,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     url_limit: int = URL_LIMIT
     header_count: int = HEADER_COUNT
     body_limit: int = BODY_LIMIT
+    bodies_limit: int = BODIES_LIMIT
+    """Twice ``body_limit`` at the least."""
     head_timeout: float = HEAD_TIMEOUT
     body_timeout: float = BODY_TIMEOUT
     keepalive_timeout: float = KEEPALIVE_TIMEOUT

@@ -12,11 +12,13 @@ from sluice.actors.metrics.reports import RequestReport
 
 from .asgi import Scope
 from .edge_settings import EdgeSettings
+from .http1.bodies import Bodies
 from .http1.refusals import Refused
 from .plain_report import refusal_report
 from .spread import Spread
 
 if TYPE_CHECKING:
+    from .foreign import ForeignConnection
     from .http1.connection import Connection
 
 logger = logging.getLogger("sluice.edge")
@@ -70,13 +72,14 @@ class EdgeState:
     ) -> None:
         self.settings = settings
         self.counts = counts or EdgeCounts()
-        self.connections: set[Connection] = set()
-        """Those that speak our own protocol."""
+        self.connections: set[Connection | ForeignConnection] = set()
+        """Those that have got as far as HTTP."""
         self.open = 0
         """All that were accepted and are open, whatever they speak or still have to agree on."""
         self.idle = 0
         """Those of our own protocol that wait for another request: no load."""
         self.draining = False
+        self.bodies = Bodies(max(settings.bodies_limit, 2 * settings.body_limit))
         self.spread = spread
         self._on_refused = on_refused
         self._patient = patient

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import select
+from typing import Any, Final
 
+import trio
 from hypercorn.trio.tcp_server import TCPServer
+
+_GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL | select.POLLRDHUP
+
+
+async def _stay(_request: object) -> None:
+    """HTTP/1.1 it is: not HTTP/2, which Hypercorn would go over to with whoever asks for it."""
 
 
 class ForeignConnection(TCPServer):
@@ -14,13 +22,48 @@ class ForeignConnection(TCPServer):
     among those that may be open with it. And it lets errors out that end the server, and all
     other connections with it: a malformed chunk that comes while the answer is being written
     makes it write twice at once. Here one connection's fault ends that one, and is told.
+
+    It speaks HTTP/1.1 only: of HTTP/2, Hypercorn keeps without bound what a client does not take.
+
+    And its reader waits for ever, the client gone, behind a stream that this client has left if
+    there was a pipelined request: the answer has no end. `reap` ends what is left of it.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        transport = getattr(self.stream, "transport_stream", self.stream)
+        self._socket: trio.socket.SocketType = transport.socket
+        self._scope = trio.CancelScope()
         self._left = False
+        self._seen_gone = False
+
+    async def run(self) -> None:
+        """Serve until either side has had enough, or `reap` finds that nobody is there."""
+        with self._scope:
+            await super().run()
+
+    def reap(self, now: float) -> None:
+        """End what is left, if the client was gone the last time too: else it ends by itself."""
+        del now
+        gone = self._is_gone()
+        if gone and self._seen_gone:
+            self._scope.cancel()
+        self._seen_gone = gone
+
+    def close_idle(self) -> None:
+        """Nothing: Hypercorn's own shutdown does it."""
+
+    def _is_gone(self) -> bool:
+        """Whether the client has closed, half or whole, or we have."""
+        descriptor = self._socket.fileno()
+        if descriptor < 0:
+            return True
+        look = select.poll()
+        look.register(descriptor, select.POLLRDHUP)
+        return any(events & _GONE for _, events in look.poll(0))
 
     async def _read_data(self) -> None:
+        vars(self.protocol.protocol)["_check_protocol"] = _stay  # there is no setting for it
         await super()._read_data()
         self._left = True
         await self.idle_task.stop()

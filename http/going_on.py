@@ -61,6 +61,11 @@ def is_free_text(fields: dict[str, Raw]) -> bool:
     )
 
 
+def is_one_answer(fields: dict[str, Raw]) -> bool:
+    """Whether not several answers are asked for."""
+    return "n" not in fields or bytes(fields["n"]).strip() in {b"1", b"null"}
+
+
 def with_answer(fields: dict[str, Raw], text: str) -> dict[str, Raw]:
     """``fields`` with ``text`` as the assistant's: a new last message, or more of the last one."""
     *others, last = _messages.decode(fields["messages"])

@@ -34,6 +34,12 @@ _WORDS = {
     "object": "an object",
     "null": "null",
 }
+MOST_STRINGS = 250_000
+"""Strings in a body, names of fields among them. A million tokens in short messages need half of
+that; each costs a microsecond of everybody's time and some hundred bytes, and 16 MiB could hold
+five million."""
+MOST_BRACKETS = 2 * MOST_STRINGS
+"""Brackets outside strings: each is looked at."""
 MESSAGE_LIMIT = 500
 """Characters of an error's message: what a client sent can be quoted in it, within reason."""
 
@@ -48,6 +54,11 @@ def invalid(message: str, *, code: str, param: str | None = None, status: int = 
         code=code,
         param=param,
     )
+
+
+def missing(name: str) -> Failure:
+    """A `Failure` for a field that must be there."""
+    return invalid(f"{name} is required.", code="missing_required_parameter", param=name)
 
 
 def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
@@ -110,19 +121,35 @@ def check_text(body: bytes) -> None:
 def check_depth(body: bytes, limit: int) -> None:
     """Raise a 400 `Failure` if arrays and objects nest deeper than ``limit`` in ``body``.
 
+    Or if it is made of so many pieces that reading them would hold everybody else up.
+
     Counting the openers decides for nearly every request; only a body with more of them than
     ``limit`` is looked at bracket by bracket, those inside strings left out.
     """
+    _check_strings(body)
     if body.count(b"[") + body.count(b"{") <= limit:
         return
+    brackets = _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS)
+    if len(brackets) > MOST_BRACKETS:
+        raise _too_many("arrays and objects")
     depth = 0
-    for bracket in _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS):
+    for bracket in brackets:
         if bracket in b"[{":
             depth += 1
             if depth > limit:
                 raise invalid(f"The JSON nests deeper than {limit} levels.", code="json_too_deep")
         else:
             depth -= 1
+
+
+def _check_strings(body: bytes) -> None:
+    """In valid JSON no string begins behind a backslash: at least that quote of it is counted."""
+    if body.count(b'"') - body.count(b'\\"') > 2 * MOST_STRINGS:
+        raise _too_many("strings")
+
+
+def _too_many(what: str) -> Failure:
+    return invalid(f"The JSON has more {what} than are read at once.", code="json_too_complex")
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
@@ -170,8 +197,7 @@ def _wrong_field(detail: str) -> Failure:
     place = place_of(detail)
     path, what = place.path, place.what
     if place.field is not None:
-        name = place.param
-        return invalid(f"{name} is required.", code="missing_required_parameter", param=name)
+        return missing(place.param)
     name = path or "The body"
     expected = _EXPECTED.fullmatch(what)
     if expected is not None:

@@ -26,7 +26,13 @@ _MODELS: Final = "/v1/models"
 
 
 def canonical(path: str) -> str:
-    """``path`` without one slash at its end: answered as it is, without a redirect."""
+    """``path`` with one slash at its beginning and without one at its end.
+
+    It is answered so, without a redirect; and Quart, who would read it so, reads nothing else
+    than those who decide before it.
+    """
+    if path.startswith("//"):
+        path = "/" + path.lstrip("/")
     return path[:-1] if len(path) > 1 and path.endswith("/") else path
 
 

@@ -16,6 +16,7 @@ import logging
 import socket
 import types
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import hypercorn.trio.run
@@ -24,6 +25,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config, Sockets
 from hypercorn.utils import parse_socket_addr
 
+from sluice.actors.failures import ClientLeft
 from sluice.actors.streams.pump import Watcher
 
 from .asgi import Asgi, Scope
@@ -136,7 +138,8 @@ class _Edge:
         self._state.opened()
         try:
             if self._state.settings.http1 == "hypercorn":
-                await self._contain(ForeignConnection(app, config, context, asgi_state, stream).run)
+                foreign = ForeignConnection(app, config, context, asgi_state, stream)
+                await self._contain(self._serve_foreign, foreign)
                 await trio.aclose_forcefully(stream)
             elif isinstance(stream, trio.SSLStream):
                 await self._contain(self._serve_tls, stream, asgi_state)
@@ -157,6 +160,13 @@ class _Edge:
                 self._state.note_fault(faults)
             if ending is not None:
                 raise ending from None
+
+    async def _serve_foreign(self, connection: ForeignConnection) -> None:
+        self._state.connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._state.connections.discard(connection)
 
     async def _serve_plain(self, stream: trio.SocketStream, asgi_state: dict[str, Any]) -> None:
         base = _base_scope(stream.socket, "http")
@@ -201,7 +211,7 @@ class _Edge:
         self._state.note_refusal(refused)
         wire = self._wire(stream)
         wire.look()  # unread bytes would make the close a reset
-        if not wire.left:
+        with suppress(ClientLeft):  # after what it had sent: raised here, it would end the server
             wire.send_nowait(refusal(refused))
         wire.abort()
 

@@ -22,7 +22,7 @@ from .chat import find_model
 from .cors import Cors
 from .errors import sluice_body
 from .formats.sluice_format import SluiceClient
-from .json_body import check_headers, invalid, read_body
+from .json_body import check_headers, invalid, missing, read_body
 from .services import AppServices
 from .validation import (
     AskedInOpenAI,
@@ -122,7 +122,7 @@ def read_query(query: bytes) -> tuple[StreamRequest, Fields]:
 def _only(pairs: list[tuple[str, str]], name: str) -> str:
     values = [value for key, value in pairs if key == name]
     if not values:
-        raise invalid(f"{name} is required.", code="missing_required_parameter", param=name)
+        raise missing(name)
     if len(values) > 1:
         raise invalid(f"{name} is given twice.", code="invalid_value", param=name)
     return values[0]

@@ -7,14 +7,15 @@ for byte. A field that is given twice counts, for us and for the provider, as it
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
 from sluice.actors.formats.requests import translated
 from sluice.actors.settings import MAX_TOKENS
 
-from .going_on import is_free_text, with_answer
+from .going_on import is_free_text, is_one_answer, with_answer
 from .json_body import check_depth, check_text, decode, invalid
 
 Raw = msgspec.Raw
@@ -127,6 +128,21 @@ class StreamRequest(Options, kw_only=True):
 Fields = dict[str, Raw]
 """An object's fields as they came, in their order."""
 
+
+class Conversation(Protocol):
+    """What every request for a completion says, in whatever format."""
+
+    @property
+    def model(self) -> str:
+        """As the client calls it."""
+
+    @property
+    def messages(self) -> Sequence[object]:
+        """What was said so far."""
+
+
+T = TypeVar("T")
+
 _chat: Final = msgspec.json.Decoder(ChatRequest)
 _stream: Final = msgspec.json.Decoder(StreamRequest)
 _fields: Final = msgspec.json.Decoder(Fields)
@@ -136,27 +152,35 @@ _TRUE: Final = Raw(b"true")
 _ONLY_USAGE: Final = Raw(b'{"include_usage":true}')
 
 
-def read_chat(body: bytes, depth: int) -> tuple[ChatRequest, Fields]:
-    """The request in ``body`` and its fields. Raises a 400 `Failure`.
+def read_request(
+    body: bytes, depth: int, decoder: msgspec.json.Decoder[T], check: Callable[[T], None]
+) -> tuple[T, Fields]:
+    """The request in ``body`` as ``decoder``'s type, and its fields. Raises a 400 `Failure`.
 
-    ``depth`` bounds how deep its arrays and objects may nest.
+    ``depth`` bounds how deep its arrays and objects may nest; ``check`` raises for what types
+    cannot say.
     """
     check_text(body)
     check_depth(body, depth)
-    request = decode(body, _chat)
-    _check_model(request.model)
-    if not request.messages:
-        raise invalid("messages must not be empty.", code="empty_array", param="messages")
+    request = decode(body, decoder)
+    check(request)
     return request, _fields.decode(body)
+
+
+def read_chat(body: bytes, depth: int) -> tuple[ChatRequest, Fields]:
+    """`read_request`, of OpenAI's."""
+    return read_request(body, depth, _chat, check_conversation)
 
 
 def read_stream(body: bytes, depth: int) -> tuple[StreamRequest, Fields]:
     """Likewise of our own route. Exactly one of ``prompt`` and ``messages`` is there after it."""
-    check_text(body)
-    check_depth(body, depth)
-    request = decode(body, _stream)
-    check_stream(request)
-    return request, _fields.decode(body)
+    return read_request(body, depth, _stream, check_stream)
+
+
+def check_conversation(request: Conversation) -> None:
+    """Raise a 400 `Failure` if there is no model's name, or no message."""
+    _check_model(request.model)
+    _check_messages(request.messages)
 
 
 def check_stream(request: StreamRequest) -> None:
@@ -168,8 +192,8 @@ def check_stream(request: StreamRequest) -> None:
         raise invalid("Give prompt or messages, not both.", code="invalid_value", param="prompt")
     if request.prompt == "":
         raise invalid("prompt must not be empty.", code="invalid_value", param="prompt")
-    if request.messages == []:
-        raise invalid("messages must not be empty.", code="empty_array", param="messages")
+    if request.messages is not None:
+        _check_messages(request.messages)
     if request.stream is False:
         raise invalid("This route always streams.", code="unsupported_value", param="stream")
     if request.n is not None and request.n > 1:
@@ -181,6 +205,11 @@ def check_stream(request: StreamRequest) -> None:
 def _check_model(model: str) -> None:
     if not model:
         raise invalid("model must not be empty.", code="invalid_value", param="model")
+
+
+def _check_messages(messages: Sequence[object]) -> None:
+    if not messages:
+        raise invalid("messages must not be empty.", code="empty_array", param="messages")
 
 
 def _only_text(param: str) -> Exception:
@@ -225,6 +254,11 @@ class AskedInOpenAI(msgspec.Struct, frozen=True):
                 max_tokens=max_tokens,
             )
         return for_provider(self.fields, upstream_model, stream=self.streamed)
+
+    @property
+    def has_one_answer(self) -> bool:
+        """``n``, if it is said, is 1."""
+        return is_one_answer(self.fields)
 
     @property
     def has_no_form(self) -> bool:

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +24,6 @@ import trio
 
 from sluice.actors.breakers.breakers import OTHER, Bereaved
 from sluice.actors.breakers.circuits import Bulletin
-from sluice.actors.metrics import shares
 from sluice.actors.metrics.catalog import Known
 from sluice.actors.metrics.merging import Whole
 from sluice.actors.metrics.outbox import Outbox
@@ -80,6 +78,10 @@ from sluice.ops.worker import FORCE, GRACE, VERSION, address_of
 
 _ENDED = frozenset({"process_exited", "process_killed"})
 
+RESTARTS = 3
+"""Of each worker within five seconds, before all of them are taken down and started anew. Many
+may fall at once (those of a host that was held up do), and the others serve on meanwhile."""
+
 LEAVING = 1.0
 """Seconds beyond `FORCE` in which a worker that must end now, ends by itself."""
 
@@ -98,6 +100,7 @@ class Host:
         self.breakers = ReplicaBreakers(config, HOST, self.log, self._push)
         self.store = store_of(config, self._on_store)
         self.tally = Tally(Known.of(config.routing, VERSION))
+        self.whole = Whole(self.tally)
         self.watchers: set[Callable[[Event], None]] = set()
         self.desk = Desk(config.limits)
         self.state: Lifecycle = "starting"
@@ -113,7 +116,7 @@ class Host:
     def tree(self) -> SupervisorSpec:
         """What runs in this process, and its workers."""
         circuits = self.breakers.circuits
-        whole, own, outbox = Whole(self.tally), Tally(self.tally.known), Outbox()
+        own, outbox = Tally(self.tally.known), Outbox()
         samplers = (
             sample_process,
             engine_sampler(self.actors, self.links.statistics),
@@ -127,13 +130,17 @@ class Host:
                 ChildSpec(
                     "metrics",
                     lambda: Collector(
-                        whole, own, outbox, samplers, self._givers, slots="connections"
+                        self.whole, own, outbox, samplers, self._givers, slots="connections"
                     ),
                 ),
                 ChildSpec("connections", lambda: Lender(self.slots, self._borrowers)),
                 self.breakers.tree(),
                 ChildSpec(CONTROL, lambda: HostControl(self.desk)),
-                SupervisorSpec(WORKERS, [self._worker(name) for name in self.names]),
+                SupervisorSpec(
+                    WORKERS,
+                    [self._worker(name) for name in self.names],
+                    intensity=RESTARTS * len(self.names),
+                ),
             ],
         )
 
@@ -181,9 +188,16 @@ class Host:
         """End now: each stream with an honest error, in every worker; then the workers."""
         self.state = "draining"
         self._patience.cancel()
-        for pid in self._pids():
-            os.kill(pid, signal.SIGTERM)  # ours, and not reaped: nobody else has that number
+        self._hurry_workers()
         self.system.hurry(FORCE + LEAVING)
+
+    async def watch_start(self) -> None:
+        """If the start is ended, so are the workers that serve already: each with honest errors."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            if self.state == "starting":
+                self._hurry_workers()
 
     def live(self) -> int:
         """Streams that are under way in all workers: those that hold a slot."""
@@ -280,15 +294,11 @@ class Host:
         for old in list(self.links.draining(name)):  # whose ladders are bounded
             await old.exited.wait()
 
-    def _pids(self) -> list[int]:
-        """Of all workers, those included that were replaced and still drain."""
-        found: list[int] = []
+    def _hurry_workers(self) -> None:
+        """Those included that are starting, or were replaced and still drain."""
         for name in self.names:
-            current = self.process(name)
-            pids = [None if current is None else current.pid]
-            pids += [old.pid for old in self.links.draining(name)]
-            found += [pid for pid in pids if pid is not None]
-        return found
+            for process in self.links.running(name):
+                process.terminate()
 
     def _bereave(self, process: str) -> None:
         """The link has ended before: nothing that ``process`` asked is handled after this."""
@@ -299,7 +309,7 @@ class Host:
             self._forget(process)
 
     def _forget(self, process: str) -> None:
-        self.system.ref("metrics").tell_nowait(shares.Ended(process))
+        self.whole.forget(process)
         self.desk.ended(process)
         self.system.ref(f"{BREAKERS}/{OTHER}").tell_nowait(Bereaved(process))
 
@@ -380,8 +390,9 @@ async def open_host(
         async with trio.open_nursery() as nursery:
             for run in [] if host.store is None else [host.store.serve]:
                 nursery.start_soon(run)
+            nursery.start_soon(host.watch_start)
             async with open_system(
-                host.tree(), on_event=host.on_event, grace=FORCE, links=host.links
+                host.tree(), on_event=host.on_event, grace=FORCE + LEAVING, links=host.links
             ) as system:
                 host.opened(system)
                 try:

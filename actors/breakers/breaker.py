@@ -113,8 +113,16 @@ class Breaker:
 
     @property
     def failing(self) -> int:
-        """Failures without a success since: what a success has to be told for."""
+        """Failures without a success since."""
         return max(len(self._before), len(self._after))
+
+    @property
+    def runs(self) -> tuple[bool, bool]:
+        """Whether there are failures before the first content, and after it, that a success ends.
+
+        A success has to be told for them, and once more when one of the two begins anew.
+        """
+        return len(self._before) > 0, len(self._after) > 0
 
     # -- time ------------------------------------------------------------------------------
 

@@ -78,10 +78,11 @@ class _Said(NamedTuple):
     state: State
     held: bool
     blocked_until: float
-    failing: bool
+    failing: tuple[bool, bool]
+    """`Breaker.runs`"""
 
 
-_AT_REST: Final = _Said("closed", held=False, blocked_until=0.0, failing=False)
+_AT_REST: Final = _Said("closed", held=False, blocked_until=0.0, failing=(False, False))
 
 OnChange = Callable[[Change], None]
 """Called at once for each transition; it neither blocks nor raises."""
@@ -197,9 +198,7 @@ class Circuits:
         """Something may have happened to ``name``: tell whom it concerns."""
         breaker = self._breakers[name]
         before = self._restless.get(name, _AT_REST)
-        after = _Said(
-            breaker.state, breaker.held, breaker.blocked_until(), failing=breaker.failing > 0
-        )
+        after = _Said(breaker.state, breaker.held, breaker.blocked_until(), failing=breaker.runs)
         if after == before:
             return
         if after == _AT_REST:

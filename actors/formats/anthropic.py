@@ -13,18 +13,10 @@ import msgspec
 
 from sluice.actors.providers.upstream_failures import in_band
 
-from .completion import (
-    NOTHING,
-    WholeMessage,
-    begun,
-    call_begun,
-    call_goes_on,
-    said,
-    usage_of,
-)
+from .completion import NOTHING, Calls, WholeMessage, begun, said, usage_of
 from .format import Choice, Chunk, Delta, LastChunk
-from .openai import check_utf8, malformed
 from .provider_errors import told_in
+from .reading import WRONG, check_utf8, event_type, pass_over, read_answer
 from .sse import SseEvent
 
 STOP_REASONS: Final = {
@@ -66,6 +58,12 @@ class _Block(msgspec.Struct, gc=False):
     input: msgspec.Raw = _EMPTY
 
 
+class _StopDetails(msgspec.Struct, gc=False):
+    """Why the model refused."""
+
+    explanation: str | None = None
+
+
 class _Delta(msgspec.Struct, gc=False):
     """What a block gets, or (with ``stop_reason``) the message."""
 
@@ -75,6 +73,7 @@ class _Delta(msgspec.Struct, gc=False):
     partial_json: str | None = None
     signature: str | None = None
     stop_reason: str | None = None
+    stop_details: _StopDetails | None = None
 
 
 class _Begun(msgspec.Struct, gc=False):
@@ -93,10 +92,6 @@ class _Event(msgspec.Struct, gc=False):
     usage: _Usage | None = None
 
 
-class _Type(msgspec.Struct, gc=False):
-    type: str
-
-
 class _Passed(msgspec.Struct):
     """What makes a JSON object a message."""
 
@@ -110,14 +105,13 @@ class _Message(msgspec.Struct):
     content: list[_Block]
     model: str
     stop_reason: str | None = None
+    stop_details: _StopDetails | None = None
     usage: _Usage | None = None
 
 
 _event: Final = msgspec.json.Decoder(_Event)
-_type: Final = msgspec.json.Decoder(_Type)
 _passed: Final = msgspec.json.Decoder(_Passed)
 _message: Final = msgspec.json.Decoder(_Message)
-_WRONG: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _READ: Final = frozenset({
     "message_start", "content_block_start", "content_block_delta", "content_block_stop",
     "message_delta", "message_stop", "error",
@@ -136,15 +130,12 @@ class AnthropicProvider:
 
     def check_whole(self, body: bytes) -> bytes:
         """``body``, if it is a message."""
-        try:
-            _passed.decode(body)
-        except _WRONG as error:
-            raise malformed("answer", "provider_call") from error
+        read_answer(body, _passed)
         return body
 
     def as_completion(self, body: bytes) -> bytes:
         """The message in OpenAI's words."""
-        message = _whole(body)
+        message = read_answer(body, _message)
         gathered = WholeMessage()
         for block in message.content:
             if block.type == "text":
@@ -153,6 +144,7 @@ class AnthropicProvider:
                 gathered.reasoning(block.thinking or "", block.signature or "")
             elif block.type == "tool_use":
                 gathered.call(block.id or "", block.name or "", _arguments(block.input))
+        gathered.refusal(_refusal(message))
         reason = STOP_REASONS.get(message.stop_reason or "", "stop")
         usage = _in_openais_words(message.usage) if message.usage is not None else None
         return gathered.completion(message.id, message.model, reason, usage)
@@ -161,14 +153,11 @@ class AnthropicProvider:
 class AnthropicReader:
     """Reads the events of one stream."""
 
-    __slots__ = ("_arguments", "_call", "_finished", "_usage")
+    __slots__ = ("_calls", "_finished", "_usage")
 
     def __init__(self) -> None:
         self._usage = _Usage()
-        self._call = -1
-        """The number of the tool call that began last."""
-        self._arguments: bool | None = None
-        """Whether it has had any; None: the block is none, or has ended."""
+        self._calls = Calls()
         self._finished = False
 
     def read(self, event: SseEvent) -> Chunk:
@@ -177,7 +166,7 @@ class AnthropicReader:
         try:
             check_utf8(data)
             found = _event.decode(data)
-        except _WRONG as error:
+        except WRONG as error:
             return _unread(event, error)
         if found.type == "content_block_delta" and found.delta is not None:
             return self._delta(found.delta)
@@ -191,8 +180,8 @@ class AnthropicReader:
         try:
             if not data.isascii():
                 check_utf8(data)
-            found = _type.decode(data)
-        except _WRONG:
+            found = event_type.decode(data)
+        except WRONG:
             return self.read(event)
         if found.type == "message_stop":
             return LastChunk()
@@ -204,8 +193,7 @@ class AnthropicReader:
         if delta.text:
             return said(Delta(content=delta.text))
         if delta.partial_json:
-            self._arguments = True
-            return call_goes_on(self._call, delta.partial_json)
+            return self._calls.go_on(delta.partial_json)
         if delta.thinking:
             return said(Delta(reasoning_content=delta.thinking))
         if delta.signature:
@@ -221,7 +209,7 @@ class AnthropicReader:
             case "content_block_start" if found.content_block is not None:
                 return self._block_begins(found.content_block)
             case "content_block_stop":
-                return self._block_ends()
+                return self._calls.end()
             case "message_delta":
                 return self._message_ends(found)
             case "message_stop":
@@ -229,30 +217,23 @@ class AnthropicReader:
         return NOTHING
 
     def _block_begins(self, block: _Block) -> Chunk:
-        self._arguments = None
         if block.type == "tool_use":
-            self._call += 1
             arguments = _arguments(block.input)
-            self._arguments = arguments != "{}"
-            said_already = arguments if self._arguments else ""
-            return call_begun(self._call, block.id or "", block.name or "", said_already)
+            said_already = "" if arguments == "{}" else arguments
+            return self._calls.begin(block.id or "", block.name or "", said_already)
         if block.type == "text" and block.text:
             return said(Delta(content=block.text))
         if block.type == "thinking" and block.thinking:
             return said(Delta(reasoning_content=block.thinking))
         return NOTHING
 
-    def _block_ends(self) -> Chunk:
-        """A call without arguments has said none: in OpenAI's words they are ``{}``."""
-        had, self._arguments = self._arguments, None
-        return call_goes_on(self._call, "{}") if had is False else NOTHING
-
     def _message_ends(self, found: _Event) -> Chunk:
-        reason = found.delta.stop_reason if found.delta is not None else None
+        end = found.delta
         choices = []
-        if reason is not None:
+        if end is not None and end.stop_reason is not None:
             self._finished = True
-            choices = [Choice(0, Delta(), STOP_REASONS.get(reason, "stop"))]
+            reason = STOP_REASONS.get(end.stop_reason, "stop")
+            choices = [Choice(0, Delta(refusal=_refusal(end)), reason)]
         if found.usage is None:
             return Chunk(choices)
         return Chunk(choices, _in_openais_words(found.usage, self._usage))
@@ -262,27 +243,19 @@ def _unread(event: SseEvent, error: Exception) -> Chunk:
     """An event that is not as we know it: of a type that we do not read, or garbage."""
     if event.event == b"error":
         raise in_band() from error
-    try:
-        if _type.decode(event.data).type not in _READ:
-            event.data.decode()
-            return NOTHING
-    except _WRONG:
-        pass
-    raise malformed("chunk", "streaming") from error
-
-
-def _whole(body: bytes) -> _Message:
-    try:
-        check_utf8(body)
-        return _message.decode(body)
-    except _WRONG as error:
-        raise malformed("answer", "provider_call") from error
+    pass_over(event.data, _READ, error)
+    return NOTHING
 
 
 def _arguments(value: msgspec.Raw) -> str:
     """An object, digit by digit; ``{}`` for one that is empty, or is none."""
     written = bytes(value).decode()
     return "{}" if "".join(written.split()) in {"{}", "null"} else written
+
+
+def _refusal(end: _Delta | _Message) -> str | None:
+    """What the model says of why it refused, if it did."""
+    return end.stop_details.explanation if end.stop_details is not None else None
 
 
 def _in_openais_words(usage: _Usage, begun_with: _Usage | None = None) -> dict[str, Any]:
@@ -299,7 +272,7 @@ def _in_openais_words(usage: _Usage, begun_with: _Usage | None = None) -> dict[s
     )
     details = usage.output_tokens_details
     reasoning = details.thinking_tokens if details is not None else None
-    return usage_of(uncached + read + written, answer, read, reasoning)
+    return usage_of(uncached + read + written, answer, read, reasoning, written=written)
 
 
 def _later(now: int | None, before: int | None) -> int:

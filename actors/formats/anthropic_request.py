@@ -7,7 +7,8 @@ Source: the official SDK's ``MessageCreateParams``. What needs a decision:
   of ``max_tokens``: a default grows by it, and one the client set keeps it below.
 * ``response_format`` with a schema is ``output_config.format``; JSON without one has no words.
 * ``temperature``, ``top_p`` and ``top_k`` go as they are: older models take them.
-* Reasoning of earlier turns can be said only with its signature.
+* Reasoning of earlier turns can be said only with its signature; and a signature alone stands for
+  reasoning that was not shown.
 """
 
 from __future__ import annotations
@@ -17,20 +18,12 @@ from typing import Any, Final
 
 import msgspec
 
-from .asked import (
-    BUDGETS,
-    NO_PARAMETERS,
-    Message,
-    Part,
-    Question,
-    ToolCall,
-    text_of,
-    url_of,
-)
+from .asked import NO_PARAMETERS, Message, Part, Question, Text, ToolCall
 
 _LEAST_BUDGET: Final = 1024
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
+_TIERS: Final = {None: None, "auto": None, "default": "standard_only"}
 _encode: Final = msgspec.json.Encoder().encode
 
 Block = dict[str, Any]
@@ -45,8 +38,7 @@ def anthropic_request(
     the client says nothing.
     """
     question = Question(fields, "anthropic")
-    asked_model = question.take("model")
-    body: dict[str, Any] = {"model": model if model is not None else asked_model}
+    body: dict[str, Any] = {"model": question.model(model)}
     _say_length(body, question, max_tokens)
     _say_messages(body, question)
     _say_tools(body, question)
@@ -59,13 +51,10 @@ def anthropic_request(
 
 def _say_length(body: dict[str, Any], question: Question, default: int) -> None:
     asked = question.max_tokens()
-    effort = question.take("reasoning_effort")
-    if effort == "none":
+    budget = question.budget()
+    if budget == 0:
         body["thinking"] = {"type": "disabled"}
-    elif effort is not None:
-        budget = BUDGETS.get(effort)
-        if budget is None:
-            raise question.refused("reasoning_effort")
+    elif budget is not None:
         if asked is None:
             default += budget
         else:
@@ -87,12 +76,16 @@ def _say_options(body: dict[str, Any], question: Question) -> None:
     user = question.take("user")
     if user is not None:
         body["metadata"] = {"user_id": user}
-    wanted = question.take("response_format")
-    if wanted is not None and wanted.type != "text":
-        schema = wanted.json_schema.schema if wanted.json_schema is not None else None
-        if schema is None:
+    tier = question.take("service_tier")
+    if tier not in _TIERS:
+        raise question.refused("service_tier")
+    if _TIERS[tier] is not None:
+        body["service_tier"] = _TIERS[tier]
+    form = question.form()
+    if form is not None:
+        if form.schema is None:
             raise question.refused("response_format", "it needs a schema")
-        body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+        body["output_config"] = {"format": {"type": "json_schema", "schema": form.schema}}
 
 
 def _say_tools(body: dict[str, Any], question: Question) -> None:
@@ -124,8 +117,6 @@ def _choice(question: Question) -> Block | None:
         if choice not in _CHOICES:
             raise question.refused("tool_choice")
         return {"type": _CHOICES[choice]} if choice != "auto" else None
-    if choice.function is None:
-        raise question.refused("tool_choice")
     return {"type": "tool", "name": choice.function.name}
 
 
@@ -165,21 +156,19 @@ class _Results(dict[str, Any]):
 
 
 def _result(message: Message, at: int, question: Question) -> Block:
-    if message.tool_call_id is None:
-        raise question.refused(f"messages[{at}].tool_call_id", "it is required")
     content = _content(message, at, question)
     return {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
 
 
 def _answered(message: Message, at: int, question: Question) -> str | list[Block]:
     blocks: list[Block] = []
-    if message.reasoning_content:
-        if not message.reasoning_signature:
-            raise question.refused(f"messages[{at}].reasoning_content", "it has no signature")
-        thinking, signature = message.reasoning_content, message.reasoning_signature
+    thinking, signature = message.reasoning_content or "", message.reasoning_signature
+    if thinking and not signature:
+        raise question.refused(f"messages[{at}].reasoning_content", "reasoning needs its signature")
+    if signature:
         blocks.append({"type": "thinking", "thinking": thinking, "signature": signature})
     calls = message.tool_calls or ()
-    content = _texts(message, at, question) if message.content is not None else ""
+    content = _texts(message, at, question)
     if not (blocks or calls):
         return content
     blocks += [block for block in _as_blocks(content) if block["text"]]
@@ -190,8 +179,6 @@ def _answered(message: Message, at: int, question: Question) -> str | list[Block
 
 
 def _tool_use(call: ToolCall, where: str, question: Question) -> Block:
-    if call.function is None:
-        raise question.refused(f"{where}.type")
     try:
         arguments = msgspec.json.decode(
             call.function.arguments or "{}", type=dict[str, msgspec.Raw]
@@ -216,23 +203,19 @@ def _texts(message: Message, at: int, question: Question) -> str | list[Block]:
 
 
 def _content(message: Message, at: int, question: Question) -> str | list[Block]:
-    if message.content is None:
-        raise question.refused(f"messages[{at}].content", "it is required")
-    if isinstance(message.content, str):
-        return message.content
+    content = message.content or ""
+    if isinstance(content, str):
+        return content
     return [
         _block(part, f"messages[{at}].content[{number}]", question)
-        for number, part in enumerate(message.content)
+        for number, part in enumerate(content)
     ]
 
 
 def _block(part: Part, where: str, question: Question) -> Block:
-    text = text_of(part)
-    if text is not None:
-        return {"type": "text", "text": text}
-    image = url_of(part)
-    if image is None:
-        raise question.refused(f"{where}.type")
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    image = part.image_url
     if image.detail not in {None, "auto"}:
         raise question.refused(f"{where}.image_url.detail")
     return {"type": "image", "source": _source(image.url, f"{where}.image_url.url", question)}

@@ -8,7 +8,7 @@ sense is the provider's to say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -51,8 +51,8 @@ class Function(msgspec.Struct, forbid_unknown_fields=True):
 class Tool(msgspec.Struct, forbid_unknown_fields=True):
     """A tool the model may call: a function."""
 
-    type: str
-    function: Function | None = None
+    type: Literal["function"]
+    function: Function
 
 
 class CalledFunction(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,8 +66,8 @@ class ToolCall(msgspec.Struct, forbid_unknown_fields=True):
     """A call that the model made earlier."""
 
     id: str
-    type: str = "function"
-    function: CalledFunction | None = None
+    function: CalledFunction
+    type: Literal["function"] = "function"
     index: int | None = None
 
 
@@ -78,13 +78,19 @@ class ImageUrl(msgspec.Struct, forbid_unknown_fields=True):
     detail: str | None = None
 
 
-class Part(msgspec.Struct, forbid_unknown_fields=True):
-    """A part of a message's content."""
+class Text(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="text"):
+    """A part of a message's content: text."""
 
-    type: str
-    text: str | None = None
-    image_url: ImageUrl | None = None
-    refusal: str | None = None
+    text: str
+
+
+class Image(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="image_url"):
+    """An image."""
+
+    image_url: ImageUrl
+
+
+Part = Text | Image
 
 
 class Message(msgspec.Struct, forbid_unknown_fields=True):
@@ -103,16 +109,22 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
     function_call: Any = None
 
 
-class JsonSchema(msgspec.Struct):
-    """What an answer has to look like; its name is a label that no other format has."""
+class JsonSchema(msgspec.Struct, forbid_unknown_fields=True):
+    """What an answer has to look like.
+
+    Its name is a label that no other format has; in those a schema is always kept to strictly.
+    """
 
     schema: Json | None = None
+    name: str = ""
+    description: str | None = None
+    strict: bool | None = None
 
 
-class ResponseFormat(msgspec.Struct):
+class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True):
     """How the answer is to be written."""
 
-    type: str
+    type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
 
@@ -125,8 +137,8 @@ class Named(msgspec.Struct, forbid_unknown_fields=True):
 class ToolChoice(msgspec.Struct, forbid_unknown_fields=True):
     """The function that is to be called."""
 
-    type: str
-    function: Named | None = None
+    type: Literal["function"]
+    function: Named
 
 
 NO_PARAMETERS: Final = {"type": "object", "properties": {}}
@@ -138,6 +150,8 @@ _TYPES: Final[dict[str, Any]] = {
     "tool_choice": str | ToolChoice,
     "response_format": ResponseFormat,
     "stop": str | list[str],
+    "reasoning_effort": str,
+    "service_tier": str,
 }
 
 
@@ -183,14 +197,43 @@ class Question:
             param=param,
         )
 
+    def model(self, upstream: str | None) -> str:
+        """The model, as the provider calls it if that is known, else as the client does."""
+        asked: str = self.take("model")
+        return asked if upstream is None else upstream
+
     def functions(self) -> list[Function]:
-        """The tools, all of which must be functions."""
-        found: list[Function] = []
-        for at, tool in enumerate(self.take("tools") or ()):
-            if tool.function is None:
-                raise self.refused(f"tools[{at}].type")
-            found.append(tool.function)
-        return found
+        """The tools, all of which are functions."""
+        return [tool.function for tool in self.take("tools") or ()]
+
+    def budget(self) -> int | None:
+        """How many tokens the model may think before it answers; 0: it may not."""
+        effort = self.take("reasoning_effort")
+        if effort is None or effort == "none":
+            return None if effort is None else 0
+        if effort not in BUDGETS:
+            raise self.refused("reasoning_effort")
+        return BUDGETS[effort]
+
+    def form(self) -> Form | None:
+        """How the answer is to be written; None: as text."""
+        wanted: ResponseFormat | None = self.take("response_format")
+        if wanted is None or wanted.type == "text":
+            return None
+        asked = wanted.json_schema
+        schema = asked.schema if asked is not None else None
+        if schema is None and wanted.type == "json_schema":
+            raise self.refused("response_format", "it needs a schema")
+        if asked is not None and schema is not None and asked.description is not None:
+            schema = self._described(schema, asked.description)
+        return Form(schema)
+
+    def _described(self, schema: Json, description: str) -> Json:
+        """Elsewhere a schema's description is a part of it."""
+        told = msgspec.Raw(msgspec.json.encode(description))
+        if schema.get("description", told) != told:
+            raise self.refused("response_format.json_schema.description", "the schema has another")
+        return {**schema, "description": told}
 
     def max_tokens(self) -> int | None:
         """How long the answer may be; OpenAI has two names for it."""
@@ -204,20 +247,44 @@ class Question:
         return [stop] if isinstance(stop, str) else stop
 
     def messages(self) -> list[Message]:
-        """The conversation, of which no message holds what no other format has."""
+        """The conversation, of which each message holds what its role may say elsewhere too.
+
+        All but the assistant's have content, and a tool's the id of its call.
+        """
         messages: list[Message] = self.take("messages")
         for at, message in enumerate(messages):
-            for name in ("annotations", "audio", "function_call", "refusal"):
-                if getattr(message, name):
-                    raise self.refused(f"messages[{at}].{name}")
-            if message.name is not None and message.role != "tool":
-                raise self.refused(f"messages[{at}].name")
-            if message.role not in _ROLES:
-                raise self.refused(f"messages[{at}].role")
+            self._check(message, f"messages[{at}]")
         return messages
 
+    def _check(self, message: Message, where: str) -> None:
+        says = _SAYS.get(message.role, _EVERYBODY)
+        for name in Message.__struct_fields__:
+            if name not in says and getattr(message, name):
+                raise self.refused(f"{where}.{name}")
+        if message.role not in _SAYS:
+            raise self.refused(f"{where}.role")
+        if message.content is None and message.role != "assistant":
+            raise self.refused(f"{where}.content", "it is required")
+        if message.tool_call_id is None and message.role == "tool":
+            raise self.refused(f"{where}.tool_call_id", "it is required")
 
-_ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool"})
+
+class Form(NamedTuple):
+    """JSON."""
+
+    schema: Json | None
+    """What it has to look like; None: as it likes."""
+
+
+_EVERYBODY: Final = frozenset({"role", "content"})
+_SAYS: Final = {
+    "system": _EVERYBODY,
+    "developer": _EVERYBODY,
+    "user": _EVERYBODY,
+    "assistant": _EVERYBODY | {"tool_calls", "reasoning_content", "reasoning_signature"},
+    "tool": _EVERYBODY | {"tool_call_id", "name"},
+}
+"""The fields that messages of each role may have. A tool's name is told by its call."""
 
 
 def _decoded(name: str, raw: msgspec.Raw, question: Question) -> Any:
@@ -229,13 +296,3 @@ def _decoded(name: str, raw: msgspec.Raw, question: Question) -> Any:
     except (msgspec.MsgspecError, RecursionError) as error:
         detail, _, where = str(error).partition(" - at `$")
         raise question.refused(name + where.rstrip("`"), detail) from None
-
-
-def url_of(part: Part) -> ImageUrl | None:
-    """The image of a part, if it is one and no more."""
-    return part.image_url if part.type == "image_url" and part.text is None else None
-
-
-def text_of(part: Part) -> str | None:
-    """The text of a part, if it is one."""
-    return part.text if part.type == "text" else None

@@ -7,25 +7,17 @@ answer. The plan that precedes tool calls is reasoning.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from sluice.actors.failures import Failure
 from sluice.actors.providers.upstream_failures import in_band
 
-from .completion import (
-    NOTHING,
-    WholeMessage,
-    begun,
-    call_begun,
-    call_goes_on,
-    said,
-    usage_of,
-)
+from .completion import NOTHING, Calls, WholeMessage, begun, said, usage_of
 from .format import Choice, Chunk, Delta, LastChunk
-from .openai import check_utf8, malformed
 from .provider_errors import told
+from .reading import WRONG, check_utf8, event_type, pass_over, read_answer
 from .sse import SseEvent
 
 FINISH_REASONS: Final = {
@@ -91,12 +83,6 @@ class _Event(msgspec.Struct, gc=False):
     delta: _Delta | None = None
 
 
-class _LooseEvent(msgspec.Struct, gc=False):
-    """The same, of which only the type is known to be as it should."""
-
-    type: str
-
-
 class _Passed(msgspec.Struct):
     """What makes a JSON object an answer."""
 
@@ -119,13 +105,9 @@ class _Answer(msgspec.Struct):
     usage: _Usage | None = None
 
 
-_AnswerT = TypeVar("_AnswerT", _Answer, _Passed)
-
 _event: Final = msgspec.json.Decoder(_Event)
-_loose: Final = msgspec.json.Decoder(_LooseEvent)
 _passed: Final = msgspec.json.Decoder(_Passed)
 _answer: Final = msgspec.json.Decoder(_Answer)
-_WRONG: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _READ: Final = frozenset({
     "message-start", "content-start", "content-delta", "tool-plan-delta", "tool-call-start",
     "tool-call-delta", "tool-call-end", "message-end",
@@ -144,12 +126,13 @@ class CohereProvider:
 
     def check_whole(self, body: bytes) -> bytes:
         """``body``, if it is an answer, and none that failed."""
-        _decoded(body, _passed)
+        _check_end(read_answer(body, _passed).finish_reason)
         return body
 
     def as_completion(self, body: bytes) -> bytes:
         """The answer in OpenAI's words. Cohere does not say which model it is of."""
-        answer = _decoded(body, _answer)
+        answer = read_answer(body, _answer)
+        _check_end(answer.finish_reason)
         gathered = WholeMessage()
         if answer.message.tool_plan:
             gathered.reasoning(answer.message.tool_plan)
@@ -168,13 +151,10 @@ class CohereProvider:
 class CohereReader:
     """Reads the events of one stream."""
 
-    __slots__ = ("_arguments", "_call")
+    __slots__ = ("_calls",)
 
     def __init__(self) -> None:
-        self._call = -1
-        """The number of the tool call that began last."""
-        self._arguments = False
-        """Whether it has had any."""
+        self._calls = Calls()
 
     def read(self, event: SseEvent) -> Chunk:
         """The chunk in ``event``, which may say nothing."""
@@ -182,8 +162,9 @@ class CohereReader:
         try:
             check_utf8(data)
             found = _event.decode(data)
-        except _WRONG as error:
-            return _unread(data, error)
+        except WRONG as error:
+            pass_over(data, _READ, error)
+            return NOTHING
         delta = found.delta
         if found.type == "content-delta" and delta is not None and delta.message is not None:
             return _content(delta.message.content)
@@ -195,8 +176,8 @@ class CohereReader:
         try:
             if not data.isascii():
                 check_utf8(data)
-            found = _loose.decode(data)
-        except _WRONG:
+            found = event_type.decode(data)
+        except WRONG:
             return self.read(event)
         return self.read(event) if found.type == "message-end" else NOTHING
 
@@ -206,7 +187,7 @@ class CohereReader:
         if kind == "message-end":
             return _ended(delta)
         if kind == "tool-call-end":
-            return self._call_ends()
+            return self._calls.end()
         return self._message(kind, delta.message) if delta.message is not None else NOTHING
 
     def _message(self, kind: str, message: _Piece) -> Chunk:
@@ -216,39 +197,13 @@ class CohereReader:
             case "tool-plan-delta":
                 return _thought(message.tool_plan)
             case "tool-call-start":
-                return self._call_begins(_first_call(message))
+                call = _first_call(message)
+                function = call.function or _Function()
+                return self._calls.begin(call.id, function.name, function.arguments or "")
             case "tool-call-delta":
-                return self._call_goes_on(_first_call(message))
+                function = _first_call(message).function or _Function()
+                return self._calls.go_on(function.arguments)
         return NOTHING
-
-    def _call_begins(self, call: _Call) -> Chunk:
-        self._call += 1
-        function = call.function or _Function()
-        self._arguments = bool(function.arguments)
-        return call_begun(self._call, call.id, function.name, function.arguments or "")
-
-    def _call_goes_on(self, call: _Call) -> Chunk:
-        arguments = call.function.arguments if call.function is not None else None
-        if not arguments:
-            return NOTHING
-        self._arguments = True
-        return call_goes_on(self._call, arguments)
-
-    def _call_ends(self) -> Chunk:
-        """A call without arguments has said none: in OpenAI's words they are ``{}``."""
-        had, self._arguments = self._arguments, True
-        return NOTHING if had else call_goes_on(self._call, "{}")
-
-
-def _unread(data: bytes, error: Exception) -> Chunk:
-    """An event that is not as we know it: of a type that we do not read, or garbage."""
-    try:
-        if _loose.decode(data).type not in _READ:
-            data.decode()
-            return NOTHING
-    except _WRONG:
-        pass
-    raise malformed("chunk", "streaming") from error
 
 
 def _content(content: _Content | list[_Content] | None) -> Chunk:
@@ -282,17 +237,12 @@ def _failed(error: str | None) -> Failure:
     return in_band(told(error) if error else None)
 
 
-def _decoded(body: bytes, decoder: msgspec.json.Decoder[_AnswerT]) -> _AnswerT:
-    try:
-        check_utf8(body)
-        answer = decoder.decode(body)
-    except _WRONG as error:
-        raise malformed("answer", "provider_call") from error
-    if answer.finish_reason in _FAILED:
+def _check_end(finish_reason: str) -> None:
+    """Raise a `Failure` for a whole answer that failed."""
+    if finish_reason in _FAILED:
         failure = _failed(None)
         failure.stage = "provider_call"
         raise failure
-    return answer
 
 
 def _in_openais_words(usage: _Usage | None) -> dict[str, Any] | None:

@@ -5,7 +5,8 @@ Source: the official SDK's ``V2Client.chat`` and its types. What needs a decisio
 * One tool that must be called is ``REQUIRED``, if there is no other.
 * A schema is the ``json_schema`` of a ``json_object``.
 * ``reasoning_effort`` is a ``token_budget`` to think (`BUDGETS`), ``none`` is no thinking.
-* Reasoning of earlier turns is the plan where it led to tool calls, else a thinking block.
+* Reasoning of earlier turns is the plan where it led to tool calls, else a thinking block; what
+  proves it to Anthropic is nobody else's, and left out.
 * ``logprobs`` are refused: Cohere tells them in groups of tokens that OpenAI has no place for.
 """
 
@@ -16,16 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .asked import (
-    BUDGETS,
-    NO_PARAMETERS,
-    Function,
-    Message,
-    Part,
-    Question,
-    text_of,
-    url_of,
-)
+from .asked import NO_PARAMETERS, Function, Message, Part, Question, Text
 
 _encode: Final = msgspec.json.Encoder().encode
 _SAME: Final = {
@@ -37,6 +29,7 @@ _SAME: Final = {
     "seed": "seed",
 }
 """What goes as it is, with its name there."""
+_CHOICES: Final = {"auto": None, "none": "NONE", "required": "REQUIRED"}
 
 Block = dict[str, Any]
 
@@ -49,8 +42,7 @@ def cohere_request(
     ``model`` is what the provider calls it (None: what the client did).
     """
     question = Question(fields, "cohere")
-    asked_model = question.take("model")
-    body: dict[str, Any] = {"model": model if model is not None else asked_model}
+    body: dict[str, Any] = {"model": question.model(model)}
     messages = enumerate(question.messages())
     body["messages"] = [_message(message, at, question) for at, message in messages]
     _say_tools(body, question)
@@ -71,27 +63,15 @@ def _say_options(body: dict[str, Any], question: Question) -> None:
     stop = question.stop()
     if stop:
         body["stop_sequences"] = stop
-    _say_effort(body, question)
-    wanted = question.take("response_format")
-    if wanted is not None and wanted.type != "text":
-        body["response_format"] = {"type": "json_object"}
-        if wanted.type == "json_schema":
-            schema = wanted.json_schema.schema if wanted.json_schema is not None else None
-            if schema is None:
-                raise question.refused("response_format", "it needs a schema")
-            body["response_format"]["json_schema"] = schema
-        elif wanted.type != "json_object":
-            raise question.refused("response_format")
-
-
-def _say_effort(body: dict[str, Any], question: Question) -> None:
-    effort = question.take("reasoning_effort")
-    if effort == "none":
+    budget = question.budget()
+    if budget == 0:
         body["thinking"] = {"type": "disabled"}
-    elif effort is not None:
-        if effort not in BUDGETS:
-            raise question.refused("reasoning_effort")
-        body["thinking"] = {"type": "enabled", "token_budget": BUDGETS[effort]}
+    elif budget is not None:
+        body["thinking"] = {"type": "enabled", "token_budget": budget}
+    form = question.form()
+    if form is not None:
+        schema = {} if form.schema is None else {"json_schema": form.schema}
+        body["response_format"] = {"type": "json_object", **schema}
 
 
 def _say_tools(body: dict[str, Any], question: Question) -> None:
@@ -103,15 +83,22 @@ def _say_tools(body: dict[str, Any], question: Question) -> None:
             raise question.refused("tools", "either all functions are strict or none")
         if strict == {True}:
             body["strict_tools"] = True
+    choice = _choice(functions, question)
+    if choice is not None:
+        body["tool_choice"] = choice
+
+
+def _choice(functions: list[Function], question: Question) -> str | None:
     choice = question.take("tool_choice")
-    if choice in {"none", "required"} if isinstance(choice, str) else False:
-        body["tool_choice"] = choice.upper()
-    elif choice is not None and choice != "auto":
-        if choice.__class__ is str or choice.function is None:
+    if choice is None:
+        return None
+    if isinstance(choice, str):
+        if choice not in _CHOICES:
             raise question.refused("tool_choice")
-        if [function.name for function in functions] != [choice.function.name]:
-            raise question.refused("tool_choice", "of several tools none can be required")
-        body["tool_choice"] = "REQUIRED"
+        return _CHOICES[choice]
+    if [function.name for function in functions] != [choice.function.name]:
+        raise question.refused("tool_choice", "of several tools none can be required")
+    return "REQUIRED"
 
 
 def _tool(function: Function) -> Block:
@@ -129,19 +116,15 @@ def _message(message: Message, at: int, question: Question) -> Block:
     content = _content(message, at, question, images=role == "user")
     if role != "tool":
         return {"role": role, "content": content}
-    if message.tool_call_id is None:
-        raise question.refused(f"messages[{at}].tool_call_id", "it is required")
     return {"role": role, "tool_call_id": message.tool_call_id, "content": content}
 
 
 def _answered(message: Message, at: int, question: Question) -> Block:
     said: Block = {"role": "assistant"}
-    calls = []
-    for number, call in enumerate(message.tool_calls or ()):
-        if call.function is None:
-            raise question.refused(f"messages[{at}].tool_calls[{number}].type")
-        function = {"name": call.function.name, "arguments": call.function.arguments}
-        calls.append({"id": call.id, "type": "function", "function": function})
+    calls = [
+        {"id": call.id, "type": "function", "function": call.function}
+        for call in message.tool_calls or ()
+    ]
     if calls:
         said["tool_calls"] = calls
     content = None
@@ -158,26 +141,19 @@ def _answered(message: Message, at: int, question: Question) -> Block:
 
 
 def _content(message: Message, at: int, question: Question, *, images: bool) -> str | list[Block]:
-    if message.content is None:
-        raise question.refused(f"messages[{at}].content", "it is required")
-    if isinstance(message.content, str):
-        return message.content
-    blocks = []
-    for number, part in enumerate(message.content):
-        block = _block(part)
-        if block is None or (block["type"] != "text" and not images):
+    content = message.content or ""
+    if isinstance(content, str):
+        return content
+    for number, part in enumerate(content):
+        if not (images or isinstance(part, Text)):
             raise question.refused(f"messages[{at}].content[{number}].type")
-        blocks.append(block)
-    return blocks
+    return [_block(part) for part in content]
 
 
-def _block(part: Part) -> Block | None:
-    text = text_of(part)
-    if text is not None:
-        return {"type": "text", "text": text}
-    image = url_of(part)
-    if image is None:
-        return None
+def _block(part: Part) -> Block:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    image = part.image_url
     said = {"url": image.url}
     if image.detail is not None:
         said["detail"] = image.detail

@@ -28,20 +28,14 @@ def said(delta: Delta) -> Chunk:
     return Chunk([Choice(0, delta)])
 
 
-def call_begun(index: int, call_id: str, name: str, arguments: str = "") -> Chunk:
-    """The tool call number ``index`` begins."""
-    function = {"name": name, "arguments": arguments}
-    call = {"index": index, "id": call_id, "type": "function", "function": function}
-    return said(Delta(tool_calls=[call]))
+def usage_of(
+    prompt: int, answer: int, cached: int | None, reasoning: int | None, *, written: int = 0
+) -> dict[str, Any]:
+    """What was used, in tokens.
 
-
-def call_goes_on(index: int, arguments: str) -> Chunk:
-    """More of the arguments of the tool call number ``index``, JSON in a string."""
-    return said(Delta(tool_calls=[{"index": index, "function": {"arguments": arguments}}]))
-
-
-def usage_of(prompt: int, answer: int, cached: int | None, reasoning: int | None) -> dict[str, Any]:
-    """What was used, in tokens. ``cached`` is part of ``prompt``, ``reasoning`` of ``answer``."""
+    ``cached`` (read from a cache) and ``written`` (to it) are parts of ``prompt``, ``reasoning``
+    of ``answer``.
+    """
     usage: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": answer,
@@ -49,9 +43,47 @@ def usage_of(prompt: int, answer: int, cached: int | None, reasoning: int | None
     }
     if cached is not None:
         usage["prompt_tokens_details"] = {"cached_tokens": cached}
+        if written:
+            usage["prompt_tokens_details"]["cache_write_tokens"] = written
     if reasoning is not None:
         usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
     return usage
+
+
+class Calls:
+    """The tool calls of a stream, one after the other, numbered as they begin."""
+
+    __slots__ = ("_number", "_said")
+
+    def __init__(self) -> None:
+        self._number = -1
+        """Of the one that began last."""
+        self._said: bool | None = None
+        """Whether it has had any arguments; None: it has ended."""
+
+    def begin(self, call_id: str, name: str, arguments: str = "") -> Chunk:
+        """The next one begins."""
+        self._number += 1
+        self._said = bool(arguments)
+        function = {"name": name, "arguments": arguments}
+        call = {"index": self._number, "id": call_id, "type": "function", "function": function}
+        return said(Delta(tool_calls=[call]))
+
+    def go_on(self, arguments: str | None) -> Chunk:
+        """More of its arguments, if there are any; none are anybody's after its end."""
+        if self._said is None or not arguments:
+            return NOTHING
+        self._said = True
+        return self._more(arguments)
+
+    def end(self) -> Chunk:
+        """One without arguments has said none: in OpenAI's words they are ``{}``."""
+        has_said, self._said = self._said, None
+        return self._more("{}") if has_said is False else NOTHING
+
+    def _more(self, arguments: str) -> Chunk:
+        piece = {"index": self._number, "function": {"arguments": arguments}}
+        return said(Delta(tool_calls=[piece]))
 
 
 class WholeMessage:
@@ -61,6 +93,7 @@ class WholeMessage:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._signature = ""
+        self._refusal: str | None = None
         self._calls: list[dict[str, Any]] = []
 
     def text(self, text: str) -> None:
@@ -72,6 +105,10 @@ class WholeMessage:
         self._reasoning.append(text)
         self._signature = signature or self._signature
 
+    def refusal(self, text: str | None) -> None:
+        """Why the model refused, if it did."""
+        self._refusal = text
+
     def call(self, call_id: str, name: str, arguments: str) -> None:
         """One more tool call."""
         function = {"name": name, "arguments": arguments}
@@ -82,7 +119,7 @@ class WholeMessage:
     ) -> bytes:
         """The ``chat.completion``; ``created`` is missing, and ``model`` where it is not known."""
         text = "".join(self._text) if self._text or not self._calls else None
-        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": self._refusal}
         if self._reasoning:
             message["reasoning_content"] = "".join(self._reasoning)
         if self._signature:

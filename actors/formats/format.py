@@ -98,6 +98,10 @@ class Asked(Protocol):
         """
 
     @property
+    def has_one_answer(self) -> bool:
+        """Whether it is one answer, whose reason for the end says that all of it was said."""
+
+    @property
     def has_no_form(self) -> bool:
         """Whether the answer is free text, of which another model may write the rest."""
 
@@ -155,6 +159,9 @@ class ClientFormat(Protocol):
     @property
     def reads_text(self) -> bool:
         """Whether `render` needs what a chunk says; False: skimmed chunks will do."""
+
+    def anew(self) -> ClientFormat:
+        """One that has said nothing: for another answer to the same client, in place of this."""
 
     def preamble(self) -> bytes:
         """SSE text before the first event; empty in most formats."""

@@ -14,6 +14,7 @@ from sluice.actors.providers.upstream_failures import in_band
 
 from .format import ABSENT, Chunk
 from .provider_errors import told_in
+from .reading import WRONG, check_utf8, malformed, read_answer
 
 
 class WholeAnswer(msgspec.Struct):
@@ -66,7 +67,7 @@ class OpenAIProvider:
         try:
             check_utf8(said)
             chunk = _chunk.decode(said)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except WRONG as error:
             _check_end(said, error)
             return None
         if chunk.error is not None:
@@ -83,7 +84,7 @@ class OpenAIProvider:
             if not said.isascii():
                 check_utf8(said)
             skimmed = _skimmed.decode(said)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except WRONG:
             return self.read(said)  # an end marker with blanks, an error told in-band, or garbage
         if skimmed.error is not None:
             raise _error_in(said)
@@ -93,21 +94,12 @@ class OpenAIProvider:
 
     def check_whole(self, body: bytes) -> bytes:
         """``body``, if it is a chat completion."""
-        try:
-            _whole.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise malformed("answer", "provider_call") from error
+        read_answer(body, _whole)
         return body
 
     def as_completion(self, body: bytes) -> bytes:
         """The same: OpenAI's words are what all translate to."""
         return self.check_whole(body)
-
-
-def check_utf8(data: bytes) -> None:
-    """Refuse what is no UTF-8: the decoder does not look into the fields that it skips."""
-    if not data.isascii():
-        data.decode()
 
 
 def _check_end(data: bytes, error: Exception) -> None:
@@ -118,14 +110,3 @@ def _check_end(data: bytes, error: Exception) -> None:
 
 def _error_in(said: bytes) -> Failure:
     return in_band(told_in(said, "openai"))
-
-
-def malformed(what: str, stage: str) -> Failure:
-    """What the provider sent is not what its format says."""
-    return Failure(
-        "serialization_error",
-        "streaming" if stage == "streaming" else "provider_call",
-        f"The provider sent a malformed {what}.",
-        status=502,
-        code="malformed_" + what,
-    )

@@ -56,12 +56,6 @@ class TakeShares(Message[None], frozen=True):
     given: Given
 
 
-class Ended(Message[None], frozen=True):
-    """``process`` has ended, however it did: its gauges are no more."""
-
-    process: str
-
-
 class ShareGiver(Actor):
     """The actor ``shares`` of a worker.
 
@@ -129,7 +123,8 @@ class Collector(Actor):
     """The actor ``metrics`` of a host: adds up, and renders the whole replica.
 
     Args:
-        whole: the numbers, kept by the factory from one incarnation to the next.
+        whole: the numbers, kept by the factory from one incarnation to the next. When a process
+            has ended, whoever sees that has them forget it, for this actor may be stopped then.
         own: what the host itself counts, likewise.
         outbox: its shares, likewise.
         samplers: what to read into ``own`` before each rendering.
@@ -169,11 +164,6 @@ class Collector(Actor):
     def take(self, message: TakeShares) -> None:
         """Add them, each once."""
         self._take(message.given)
-
-    @handler
-    def ended(self, message: Ended) -> None:
-        """Its gauges are no more."""
-        self._whole.forget(message.process)
 
     @handler
     async def render(self, message: Render) -> Page:

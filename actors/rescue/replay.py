@@ -9,6 +9,7 @@ import msgspec
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Chunk, ClientFormat, Event, ProviderFormat
+from sluice.actors.formats.reading import WRONG, malformed
 from sluice.actors.formats.sse import SseEvent
 
 from .delivered import ENVELOPE, Delivered, Frame
@@ -30,11 +31,11 @@ def told_by(
     for said in kept:
         try:
             chunk = reader.read(said)
+            if chunk is None:
+                break
+            frame = frame_of(said, chunk, provider_format)
         except Failure:  # a frame that was good enough to be passed on, and no better
             return Delivered(obstacle="not_text")
-        if chunk is None:
-            break
-        frame = frame_of(said, chunk, provider_format)
         if was_composed and not told.envelope:
             frame = {**frame, **_envelope(client_format.compose(said, chunk))}
         told.add(frame)
@@ -66,9 +67,15 @@ def _begins_a_foreign_block(said: SseEvent) -> bool:
 
 
 def frame_of(said: Any, chunk: Chunk, provider_format: ProviderFormat) -> Frame:
-    """The chunk in OpenAI's words, as its provider wrote it if those are its own."""
+    """The chunk in OpenAI's words, as its provider wrote it if those are its own.
+
+    Raises a 502 `Failure` where something in it that no reader looks at is not what it should be.
+    """
     if provider_format.name == OPENAI:
-        frame: Frame = msgspec.json.decode(said)
+        try:
+            frame: Frame = msgspec.json.decode(said)
+        except WRONG as error:
+            raise malformed("chunk", "streaming") from error
         return frame
     whole: Frame = msgspec.to_builtins(chunk)
     del whole["error"]  # of a chunk, there is none

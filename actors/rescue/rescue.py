@@ -6,7 +6,8 @@
 * An answer that had its finish reason lacked nothing but its end: it was whole.
 * Never within a tool call, nor in what has a form (structured output, several choices,
   log probabilities): a seam there would make it wrong and not only rough.
-* Not when the time is up, when the service stops, or when the fault is ours.
+* Not when the time is up, when the service stops, or when the fault is ours. Nor after a content
+  policy's refusal, which is final whoever refuses (`attempts`).
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import msgspec
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Asked
+from sluice.actors.formats.provider_errors import CONTENT_POLICY
 from sluice.actors.settings import ModelSettings
 
 from .delivered import Delivered
 from .overlap import Overlap
 
-_NOT_THE_PROVIDERS: Final = frozenset({"total_timeout", "internal_error", "stopping"})
-"""Codes of failures that another provider would not mend."""
+_NOT_MENDED: Final = frozenset({"total_timeout", "internal_error", "stopping", CONTENT_POLICY})
+"""Codes of failures that another provider would not mend, or, like a refusal, should not."""
 
 _REFUSED_PREFILL: Final = frozenset({400, 422})
 """Statuses by which a provider says that it does not continue messages."""
@@ -40,8 +42,13 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def can_be_mended(failure: Failure) -> bool:
-    """Whether ``failure``, in a stream under way, is its provider's own."""
-    return failure.code not in _NOT_THE_PROVIDERS
+    """Whether another provider may be asked after ``failure``, in a stream under way."""
+    return failure.code not in _NOT_MENDED
+
+
+def lacks_only_its_end(told: Delivered, asked: Asked) -> bool:
+    """Whether all that was ``asked`` for is ``told``. Of several answers one may be under way."""
+    return told.finish_reason is not None and asked.has_one_answer
 
 
 def obstacle(told: Delivered, asked: Asked) -> str | None:

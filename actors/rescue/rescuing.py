@@ -11,12 +11,14 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from sluice.actors.failures import Failure
+from sluice.actors.formats.provider_errors import CONTENT_POLICY
 from sluice.actors.metrics.reports import Rescue, RescueResult
 from sluice.actors.providers.upstream_failures import DIFFERS
 
-from .rescue import Way, can_be_mended, obstacle, was_refused, ways
+from .rescue import Way, can_be_mended, lacks_only_its_end, obstacle, was_refused, ways
 from .splice import Splice
 
 if TYPE_CHECKING:
@@ -35,15 +37,16 @@ async def rescued(stream: Stream, failure: Failure, attempt: Attempt) -> None:
     told = stream.told() if can_be_mended(failure) else None
     if told is None:
         raise failure
-    first, tried = stream.model, _Tried(broke=stream.model.provider)
+    asked, first, tried = stream.job.asked, stream.model, _Tried(broke=stream.model.provider)
     for model in stream.left():
-        if tried.over or told.finish_reason is not None or obstacle(told, stream.job.asked):
+        if tried.over or lacks_only_its_end(told, asked) or obstacle(told, asked):
             break
-        await _try(stream, told, model, attempt, tried)
-    if told.finish_reason is not None and not tried.over:  # it lacked nothing but its end
+        if not (tried.refused or _is_late_for(stream, model)):
+            await _try(stream, told, model, attempt, tried)
+    if lacks_only_its_end(told, asked) and not tried.over:
         await stream.end_as_it_is()
         tried.over, tried.result = True, "completed"
-    elif obstacle(told, stream.job.asked):
+    elif obstacle(told, asked):
         tried.result = "impossible"
     stream.rescues.append(Rescue(tried.broke, tried.result))
     if not tried.over:
@@ -57,8 +60,16 @@ class _Tried(msgspec.Struct):
     broke: str
     """The provider whose answer broke off, and is to be gone on with."""
     result: RescueResult = "failed"
+    refused: bool = False
+    """By a content policy, which is final."""
     over: bool = False
     """The client has the whole answer."""
+
+
+def _is_late_for(stream: Stream, model: ModelSettings) -> bool:
+    """Whether the time is over that an answer with ``model`` in it may take."""
+    heard = stream.heard
+    return heard is not None and trio.current_time() >= heard.began_at + model.timeouts.total
 
 
 async def _try(
@@ -77,7 +88,8 @@ async def _try(
             tried.broke, tried.result = model.provider, "failed"
         elif failure.code == DIFFERS:
             tried.result = "differed"
-        if not was_refused(way, failure):
+        tried.refused = failure.code == CONTENT_POLICY
+        if not was_refused(way, failure) or tried.refused:
             return
 
 

@@ -66,6 +66,8 @@ class Splice:
             self._overlap.end()
         if isinstance(content, str):
             delta["content"] = self._overlap.beyond(content)
+        elif content:  # parts, of which nobody knows what they repeat
+            self._overlap.end()
         if choice.get("finish_reason"):
             self._overlap.end()
         return {**choice, "delta": delta}

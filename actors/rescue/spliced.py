@@ -36,6 +36,10 @@ class SplicedClient:
         self._provider_format = provider_format
         self._splice = splice
 
+    def anew(self) -> ClientFormat:
+        """Never asked for: what is gone on with has begun."""
+        return self._client.anew()
+
     def preamble(self) -> bytes:
         """What it is."""
         return self._client.preamble()

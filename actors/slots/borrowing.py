@@ -3,6 +3,8 @@
 Promises:
 
 * It grants no more than its lease; the rest is those of `lending`.
+* A stream that gives up while a slot is borrowed for it gives that back before it has it: it is
+  granted none.
 * What a stream gives back may be granted again here at once, and is told to nobody, unless the
   worker is on its way out: then it goes back to the host at once.
 """
@@ -10,7 +12,6 @@ Promises:
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -50,6 +51,8 @@ class Lease:
         """Of the last request for more, and of the last one that had an answer."""
         self._asking = False
         self._settled = trio.Event()
+        self._awaiting: str | None = None
+        """For whom more is borrowed; None as soon as that one wants no slot any more."""
         self._turn = 0
         self.leaving = False
         """The worker ends: what is not in use goes back."""
@@ -67,7 +70,15 @@ class Lease:
 
     def take_back(self) -> None:
         """Count what was returned as free."""
-        self.slots.give_back_all(self._returns.take())
+        returned = self._returns.take()
+        self.slots.give_back(returned)
+        if self._awaiting in returned:
+            self._awaiting = None
+
+    def is_wanted(self) -> bool:
+        """Whether the stream for which was borrowed last still wants a slot."""
+        self.take_back()
+        return self._awaiting is not None
 
     def give_back(self, part: float) -> None:
         """Give back ``part`` of what is not in use, rounded up."""
@@ -86,9 +97,10 @@ class Lease:
         self.leaving = True
         self._returns.poke()
 
-    async def borrow(self, lender: Ref) -> bool:
-        """Whether the lease is larger now. Raises `ActorError`. One at a time."""
+    async def borrow(self, lender: Ref, holder: str) -> bool:
+        """Whether the lease is larger now, for ``holder``. Raises `ActorError`. One at a time."""
         self.number += 1
+        self._awaiting = holder
         self._asking, self._settled = True, trio.Event()
         try:
             reply = await lender.ask(Borrow(self.process, self.number, self.heard), timeout=ASK)
@@ -143,10 +155,13 @@ class LeasedConnections(Actor):
                 return self._refuse()
             asked_at = trio.current_time()
             try:
-                if not await self._lease.borrow(self.context.ref(self._lender)):
+                lender = self.context.ref(self._lender)
+                if not await self._lease.borrow(lender, message.stream):
                     self._none_left_at = asked_at
             except ActorError:
                 return self._refuse(overloaded=True)
+            if not self._lease.is_wanted():  # nobody hears this, nor would give a slot back
+                return Refused(RETRY_AFTER)
         return Granted()
 
     def statistics(self) -> LeaseStatistics:
@@ -176,12 +191,6 @@ class Borrower(Actor):
     async def on_start(self) -> None:
         """Tell for ever."""
         self.context.spawn(keep_told, self._lease, self._returns, self.context.ref(self._lender))
-
-    async def on_stop(self) -> None:
-        """Tell once more: streams that have ended by now were not lost with their worker."""
-        self._lease.take_back()
-        with suppress(ActorError):  # no host: then nobody counts
-            await self.context.ref(self._lender).tell(self._lease.kept())
 
     @handler
     def look(self, _message: Look) -> Has:

@@ -97,4 +97,4 @@ class Connections(Actor):
         )
 
     def _take_back(self) -> None:
-        self._slots.give_back_all(self._returns.take())
+        self._slots.give_back(self._returns.take())

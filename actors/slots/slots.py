@@ -30,14 +30,8 @@ class Holders:
         self._holders.add(holder)
         return True
 
-    def give_back(self, holder: str) -> bool:
-        """Whether ``holder`` had a slot."""
-        had = holder in self._holders
-        self._holders.discard(holder)
-        return had
-
-    def give_back_all(self, holders: Iterable[str]) -> None:
-        """`give_back` for each of ``holders``."""
+    def give_back(self, holders: Iterable[str]) -> None:
+        """They have no slot any more; who had none is passed over."""
         self._holders.difference_update(holders)
 
 

@@ -20,6 +20,8 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -80,15 +82,17 @@ def take(place: Place) -> int:
             f"[server] data_dir is too long for a socket in it: {place.socket} has more than "
             f"{UNIX_PATH} bytes"
         )
-    try:
+    with _told(place):
         place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place.folder.chmod(0o700)
         lock = os.open(place.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as problem:
-        raise StoreStartError(
-            f"the embedded store cannot use {place.folder}: {problem.strerror}; set [server] "
-            "data_dir to a folder that can be written, or [store] url to a Redis or Valkey"
-        ) from problem
+    with _told(place):
+        _lock(place, lock)
+    return lock
+
+
+def _lock(place: Place, lock: int) -> None:
+    """Lock the folder by the descriptor ``lock``, which is closed if that fails."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.truncate(lock, 0)
@@ -103,7 +107,18 @@ def take(place: Place) -> int:
     except BaseException:
         os.close(lock)
         raise
-    return lock
+
+
+@contextmanager
+def _told(place: Place) -> Iterator[None]:
+    """What the system refuses in the block is a `StoreStartError`, which says what to do."""
+    try:
+        yield
+    except OSError as problem:
+        raise StoreStartError(
+            f"the embedded store cannot use {place.folder}: {problem.strerror}; set [server] "
+            "data_dir to a folder that can be written, or [store] url to a Redis or Valkey"
+        ) from problem
 
 
 def listener(place: Place) -> int | None:
@@ -199,8 +214,9 @@ class EmbeddedStore(Actor):
         """Ready when the server answers, and the client has seen that. Raises `StoreStartError`."""
         self._lock = take(self._place)
         self._ended = await end_leftover(self._place)
-        self._place.socket.unlink(missing_ok=True)
-        self._place.log.write_bytes(b"")
+        with _told(self._place):
+            self._place.socket.unlink(missing_ok=True)
+            self._place.log.write_bytes(b"")
         self._start()
         while not await self._answers():  # noqa: ASYNC110 -- nobody tells when it listens
             await trio.sleep(POLL)

@@ -69,6 +69,7 @@ class Flow:
         "_skim",
         "_timeouts",
         "_upstream",
+        "began_at",
         "chunks",
         "client_left",
         "ended",
@@ -123,6 +124,8 @@ class Flow:
         self._end = b""
         self._parked: trio.lowlevel.Task | None = None
         self._called_at = called_at
+        self.began_at = called_at
+        """When the answer was asked for that this is all or the rest of: ``total`` runs from it."""
         self.heard_at = self.sent_at = trio.current_time()
         self.first_chunk_at: float | None = None
         self.first_content_at: float | None = None
@@ -141,6 +144,7 @@ class Flow:
             self._go_on_after(after)
 
     def _go_on_after(self, other: Flow) -> None:
+        self.began_at = other.began_at
         self.sent_at = other.sent_at
         self.first_chunk_at = other.first_chunk_at
         self.events = other.events
@@ -288,7 +292,7 @@ class Flow:
         due = min(
             self.heard_at + self._timeouts.idle,
             self.sent_at + self._timeouts.heartbeat,
-            self._called_at + self._timeouts.total,
+            self.began_at + self._timeouts.total,
         )
         if self.first_content_at is None:
             due = min(due, self._called_at + self._timeouts.first_chunk)
@@ -296,7 +300,7 @@ class Flow:
 
     def overdue(self, now: float) -> Failure | None:
         """What has taken too long at ``now``. Heartbeats re-arm nothing; pings only ``idle``."""
-        if now >= self._called_at + self._timeouts.total:
+        if now >= self.began_at + self._timeouts.total:
             return too_slow("total", streaming=True)
         if self.first_content_at is None and now >= self._called_at + self._timeouts.first_chunk:
             return too_slow("first_chunk", streaming=True)
@@ -324,7 +328,7 @@ class Flow:
             await self._advance()
             return
         now = trio.current_time()
-        if now >= self._called_at + self._timeouts.total:
+        if now >= self.began_at + self._timeouts.total:
             # Said here too, because a slow client keeps the flow from ever being parked.
             self.failure = too_slow("total", streaming=True)
             return
@@ -362,7 +366,7 @@ class Flow:
         """Send what is pending. Raises `ClientLeft`, `ClientStalled`."""
         pending, self.pending = self.pending, b""
         before = trio.current_time()
-        with trio.move_on_at(self._called_at + self._timeouts.total) as waiting:
+        with trio.move_on_at(self.began_at + self._timeouts.total) as waiting:
             await self._client.send(pending, self._timeouts.client_write)
         if waiting.cancelled_caught:
             self.failure = too_slow("total", streaming=True)

@@ -212,17 +212,15 @@ async def _attempt(stream: Stream) -> None:
         well, outcome = True, "success"
     except Failure as failure:
         told = None if stream.interruption is not None else failure
-        not_its_fault = told is None or told.code == DIFFERS
-        outcome = _interrupted(stream) if not_its_fault else outcome_of(failure)
-        permit.failed(stream.interruption or failure)
+        outcome = _judged(stream, told)
+        permit.failed(None if _not_its_fault(stream, told) else told)
         raise
     except _ENDED_BY_OTHERS:
         told = None if stream.interruption is not None else stream.overdue
-        permit.failed(stream.interruption or told)
+        outcome = _judged(stream, told)
+        permit.failed(None if _not_its_fault(stream, told) else told)
         if told is None:
-            outcome = _interrupted(stream)
             raise
-        outcome = outcome_of(told)
         raise told from None
     except (ClientLeft, ClientStalled, trio.Cancelled):
         outcome = _interrupted(stream)
@@ -285,6 +283,21 @@ async def _check_head(call: Call, provider: ProviderClient, *, streamed: bool) -
     wanted = "text/event-stream" if streamed else "application/json"
     if call.content_type != wanted:
         raise wrong_content_type()
+
+
+def _judged(stream: Stream, failure: Failure | None) -> Outcome | None:
+    """What a call came to that ended with ``failure``; None: it was interrupted."""
+    return _interrupted(stream) if _not_its_fault(stream, failure) else outcome_of(failure)
+
+
+def _not_its_fault(stream: Stream, failure: Failure | None) -> bool:
+    """Whether it is nothing that the provider did wrong.
+
+    Who goes on with an answer has what others have left of the total time, and no more.
+    """
+    if failure is None or failure.code == DIFFERS:
+        return True
+    return failure.code == "total_timeout" and stream.before is not None
 
 
 def _interrupted(stream: Stream) -> Outcome | None:
@@ -362,6 +375,8 @@ async def _tell(stream: Stream, ending: Ending) -> None:
             answered = True
     except (ClientLeft, ClientStalled):
         pass  # it is told by the cut
+    except Exception as fault:  # noqa: BLE001 -- a mistake of ours must not cost the report
+        stream.services.on_fault(fault)
     finally:
         if not answered:
             stream.client.abort()

@@ -139,6 +139,7 @@ class Stream:
         self.is_over = False
         """How it ends is decided: all that is left is to tell it."""
         self.look_at = float("inf")
+        self._format: ClientFormat | None = None
         self._history: History | None = None
         self._calling = False
         self._let_go: Callable[[], None] | None = None
@@ -147,6 +148,11 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"<Stream {self.id[:8]} {self.model.name} {self.flow or 'before its answer'}>"
+
+    @property
+    def format(self) -> ClientFormat:
+        """How its client is told of the answer that it hears: it remembers what it said of it."""
+        return self.job.format if self._format is None else self._format
 
     def interrupt(self, reason: Failure | ClientLeft | ClientStalled) -> None:
         """End it: honestly towards its client, at once towards its provider. Synchronous.
@@ -206,7 +212,7 @@ class Stream:
     def flow_from(self, upstream: Upstream, provider_format: ProviderFormat) -> Flow:
         """The flow of its events from ``upstream``."""
         assert self.called_at is not None  # noqa: S101 -- an answer comes after a call
-        client_format, keep = self.job.format, self._to_be_kept()
+        client_format, keep = self.format, self._to_be_kept()
         if self.splice is not None:
             client_format, keep = SplicedClient(client_format, provider_format, self.splice), 0
         self.flow = Flow(
@@ -288,8 +294,13 @@ class Stream:
         return self._history
 
     async def turn_to(self, model: ModelSettings) -> None:
-        """``model`` is asked next, and what it says is the first that the client hears."""
+        """``model`` is asked next, and what it says is the first that the client hears.
+
+        What an answer that never began made of the format is forgotten: its client has none of it.
+        """
         self.model = model
+        if not self.answer_began:
+            self._format = self.format.anew()
         flow, self.flow = self.flow, None
         if flow is not None:
             await self._part_with(flow)
@@ -345,7 +356,7 @@ class Stream:
         kept, flow.kept = flow.kept, None
         if kept is None:
             return Delivered(obstacle="too_long")
-        return told_by(kept, self.services.providers[self.model.provider].format, self.job.format)
+        return told_by(kept, self.services.providers[self.model.provider].format, self.format)
 
     async def go_on(self, way: Way, splice: Splice) -> None:
         """Whoever is called next goes on with the answer. What of it is pending is sent first."""
@@ -413,7 +424,7 @@ class Stream:
         due = float("inf") if self._company is None else self._company.heartbeat_at
         if self._calling and self.called_at is not None:
             timeouts = self.model.timeouts
-            due = min(due, self.called_at + timeouts.total)
+            due = min(due, self._began_at + timeouts.total)
             if self.job.streamed:
                 due = min(due, self.called_at + timeouts.first_chunk)
         return due
@@ -428,17 +439,22 @@ class Stream:
 
     def _on_due_before_answer(self, now: float) -> None:
         if self._calling and self.called_at is not None and self.overdue is None:
-            self.overdue = self._too_slow(now - self.called_at)
+            self.overdue = self._too_slow(now - self.called_at, now - self._began_at)
         if self.overdue is not None:
             if self._let_go is not None:
                 self._let_go()
         elif self._company is not None and now >= self._company.heartbeat_at:
             self._company.begin()
 
-    def _too_slow(self, seconds: float) -> Failure | None:
-        """What a call without an answer has taken too long for, after so many ``seconds``."""
+    @property
+    def _began_at(self) -> float:
+        """When the answer was asked for that is waited for: see `Flow.began_at`."""
+        return (self.called_at or 0.0) if self.before is None else self.before.began_at
+
+    def _too_slow(self, seconds: float, in_all: float) -> Failure | None:
+        """What a call without an answer has taken too long for: it, and what it goes on with."""
         timeouts = self.model.timeouts
-        if seconds >= timeouts.total:
+        if in_all >= timeouts.total:
             return too_slow("total", streaming=False)
         if self.job.streamed and seconds >= timeouts.first_chunk:
             return too_slow("first_chunk")

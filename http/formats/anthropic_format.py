@@ -19,7 +19,7 @@ import msgspec
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Choice, Chunk, Event
-from sluice.actors.formats.openai import malformed
+from sluice.actors.formats.reading import malformed
 from sluice.actors.formats.sse import SseEvent
 from sluice.http.errors import anthropic_body, anthropic_frame
 
@@ -71,6 +71,10 @@ class AnthropicClient:
         self._call = OpenCall()
         self._reason: str | None = None
         self._usage = Usage()
+
+    def anew(self) -> AnthropicClient:
+        """One that has started nothing."""
+        return AnthropicClient(self._model)
 
     def preamble(self) -> bytes:
         """Nothing."""

@@ -18,16 +18,23 @@ import msgspec
 
 from sluice.http.validation import Fields
 
-from .translation import effort_of, strictly
+from .openai_request import (
+    Json,
+    call_of,
+    content_of,
+    function_of,
+    image_part,
+    result_of,
+    schema_of,
+    text_part,
+    turn_of,
+)
+from .translation import Strict, effort_of, refusal, strictly
 
 Raw = msgspec.Raw
 
 
-class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Takes no field that it does not know."""
-
-
-class _Block(_Strict, tag_field="type"):
+class _Block(Strict, tag_field="type"):
     cache_control: Any = None
 
 
@@ -36,12 +43,12 @@ class _Text(_Block, tag="text", kw_only=True):
     citations: Any = None
 
 
-class _Base64(_Strict, tag_field="type", tag="base64"):
+class _Base64(Strict, tag_field="type", tag="base64"):
     media_type: str
     data: str
 
 
-class _Url(_Strict, tag_field="type", tag="url"):
+class _Url(Strict, tag_field="type", tag="url"):
     url: str
 
 
@@ -49,7 +56,7 @@ class _Image(_Block, tag="image", kw_only=True):
     source: _Base64 | _Url
 
 
-class _Direct(_Strict, tag_field="type", tag="direct"):
+class _Direct(Strict, tag_field="type", tag="direct"):
     """Who called a tool: the model itself."""
 
 
@@ -66,24 +73,24 @@ class _ToolResult(_Block, tag="tool_result", kw_only=True):
     is_error: bool | None = None
 
 
-class _Thinking(_Strict, tag_field="type", tag="thinking"):
+class _Thinking(Strict, tag_field="type", tag="thinking"):
     thinking: str
     signature: str
 
 
-class _User(_Strict, tag_field="role", tag="user"):
+class _User(Strict, tag_field="role", tag="user"):
     content: str | list[_Text | _Image | _ToolResult]
 
 
-class _Assistant(_Strict, tag_field="role", tag="assistant"):
+class _Assistant(Strict, tag_field="role", tag="assistant"):
     content: str | list[_Text | _ToolUse | _Thinking]
 
 
-class _System(_Strict, tag_field="role", tag="system"):
+class _System(Strict, tag_field="role", tag="system"):
     content: str | list[_Text]
 
 
-class _Tool(_Strict):
+class _Tool(Strict):
     name: str
     input_schema: dict[str, Raw]
     type: Literal["custom"] | None = None
@@ -93,33 +100,34 @@ class _Tool(_Strict):
     eager_input_streaming: bool | None = None
 
 
-class _Choice(_Strict):
+class _Choice(Strict):
     type: Literal["auto", "any", "none", "tool"]
     name: str | None = None
+    """Of the tool that is to be called, and only there."""
     disable_parallel_tool_use: bool | None = None
 
 
-class _ThinkingConfig(_Strict):
+class _ThinkingConfig(Strict):
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: int | None = None
     display: Literal["summarized"] | None = None
 
 
-class _OutputFormat(_Strict):
+class _OutputFormat(Strict):
     type: Literal["json_schema"]
     schema: dict[str, Raw]
 
 
-class _OutputConfig(_Strict):
+class _OutputConfig(Strict):
     effort: str | None = None
     format: _OutputFormat | None = None
 
 
-class _Metadata(_Strict):
+class _Metadata(Strict):
     user_id: str | None = None
 
 
-class _Request(_Strict):
+class _Request(Strict):
     model: str
     max_tokens: int
     messages: list[_User | _Assistant | _System]
@@ -146,7 +154,7 @@ _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 _TIERS: Final = {"auto": "auto", "standard_only": "default"}
 
 
-def to_openai(fields: Fields, provider_format: str) -> dict[str, Any]:
+def to_openai(fields: Fields, provider_format: str) -> Json:
     """The request in ``fields`` as OpenAI's request object; what is not asked for is None.
 
     Raises a 400 `Failure` that names what has no word there; ``provider_format`` is for that.
@@ -162,133 +170,114 @@ def to_openai(fields: Fields, provider_format: str) -> dict[str, Any]:
         "top_p": request.top_p,
         "top_k": request.top_k,
         "tools": [_tool(tool) for tool in request.tools] if request.tools else None,
-        "reasoning_effort": _effort(request),
+        "reasoning_effort": _effort(request, provider_format),
         "user": request.metadata.user_id if request.metadata is not None else None,
         "service_tier": _TIERS[request.service_tier] if request.service_tier else None,
+        "response_format": _response_format(request.output_config),
         **_tool_choice(request.tool_choice),
-        **_response_format(request.output_config),
     }
 
 
-def _messages(request: _Request) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = []
+def _messages(request: _Request) -> list[Json]:
+    messages: list[Json] = []
     if request.system:
-        messages.append({"role": "system", "content": _parts(request.system)})
+        messages.append({"role": "system", "content": _content(request.system)})
     for message in request.messages:
         if isinstance(message, _User):
             messages += _of_user(message)
         elif isinstance(message, _Assistant):
             messages.append(_of_assistant(message))
         else:
-            messages.append({"role": "system", "content": _parts(message.content)})
+            messages.append({"role": "system", "content": _content(message.content)})
     return messages
 
 
-def _of_user(message: _User) -> list[dict[str, Any]]:
+def _of_user(message: _User) -> list[Json]:
     """A user's turn: results of tools are messages of their own, in their place."""
     if isinstance(message.content, str):
         return [{"role": "user", "content": message.content}]
-    messages: list[dict[str, Any]] = []
+    messages: list[Json] = []
     said: list[_Text | _Image] = []
     for block in message.content:
         if not isinstance(block, _ToolResult):
             said.append(block)
             continue
         if said:
-            messages.append({"role": "user", "content": _parts(said)})
+            messages.append({"role": "user", "content": _content(said)})
             said = []
         messages.append(_result(block))
     if said or not messages:
-        messages.append({"role": "user", "content": _parts(said)})
+        messages.append({"role": "user", "content": _content(said)})
     return messages
 
 
-def _result(block: _ToolResult) -> dict[str, Any]:
-    content = _parts(block.content or "")
-    if block.is_error:
-        content = _failed(content)
-    return {"role": "tool", "tool_call_id": block.tool_use_id, "content": content}
+def _result(block: _ToolResult) -> Json:
+    content = _content(block.content or "")
+    return result_of(block.tool_use_id, _failed(content) if block.is_error else content)
 
 
-def _failed(content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+def _failed(content: str | list[Json]) -> str | list[Json]:
     """OpenAI has no flag for a tool that failed: its text says so."""
     if isinstance(content, str):
         return f"Error: {content}"
-    return [{"type": "text", "text": "Error:"}, *content]
+    return [text_part("Error:"), *content]
 
 
-def _of_assistant(message: _Assistant) -> dict[str, Any]:
-    if isinstance(message.content, str):
-        return {"role": "assistant", "content": message.content}
-    text = [block for block in message.content if isinstance(block, _Text)]
-    calls = [_call(block) for block in message.content if isinstance(block, _ToolUse)]
-    thought = [block.thinking for block in message.content if isinstance(block, _Thinking)]
-    turn: dict[str, Any] = {"role": "assistant", "content": _parts(text) if text else None}
-    if thought:
-        turn["reasoning_content"] = "".join(thought)
-    if calls:
-        turn["tool_calls"] = calls
-    elif not text:
-        turn["content"] = ""
-    return turn
+def _of_assistant(message: _Assistant) -> Json:
+    content = message.content
+    blocks = [_Text(text=content)] if isinstance(content, str) else content
+    texts = [text_part(block.text) for block in blocks if isinstance(block, _Text)]
+    thoughts = [block.thinking for block in blocks if isinstance(block, _Thinking)]
+    calls = [_call(block) for block in blocks if isinstance(block, _ToolUse)]
+    return turn_of(texts, thoughts, calls)
 
 
-def _call(block: _ToolUse) -> dict[str, Any]:
-    function = {"name": block.name, "arguments": _encode(block.input).decode()}
-    return {"id": block.id, "type": "function", "function": function}
+def _call(block: _ToolUse) -> Json:
+    return call_of(block.id, block.name, _encode(block.input).decode())
 
 
-def _parts(content: str | list[_Text] | list[_Text | _Image]) -> str | list[dict[str, Any]]:
-    """Content as OpenAI has it; one text alone is a string, which everybody takes."""
-    if isinstance(content, str):
-        return content
-    if len(content) == 1 and isinstance(content[0], _Text):
-        return content[0].text
-    return [_part(block) for block in content]
+def _content(content: str | list[_Text] | list[_Text | _Image]) -> str | list[Json]:
+    return content if isinstance(content, str) else content_of([_part(each) for each in content])
 
 
-def _part(block: _Text | _Image) -> dict[str, Any]:
+def _part(block: _Text | _Image) -> Json:
     if isinstance(block, _Text):
-        return {"type": "text", "text": block.text}
+        return text_part(block.text)
     source = block.source
     if isinstance(source, _Url):
-        url = source.url
-    else:
-        url = f"data:{source.media_type};base64,{source.data}"
-    return {"type": "image_url", "image_url": {"url": url}}
+        return image_part(source.url)
+    return image_part(f"data:{source.media_type};base64,{source.data}")
 
 
-def _tool(tool: _Tool) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name, "parameters": tool.input_schema}
-    if tool.description is not None:
-        function["description"] = tool.description
-    if tool.strict is not None:
-        function["strict"] = tool.strict
-    return {"type": "function", "function": function}
+def _tool(tool: _Tool) -> Json:
+    return function_of(tool.name, tool.description, tool.input_schema, strict=tool.strict)
 
 
-def _tool_choice(choice: _Choice | None) -> dict[str, Any]:
+def _tool_choice(choice: _Choice | None) -> Json:
     if choice is None:
         return {}
     named = {"type": "function", "function": {"name": choice.name}}
-    asked: dict[str, Any] = {"tool_choice": _CHOICES.get(choice.type, named)}
+    asked: Json = {"tool_choice": _CHOICES.get(choice.type, named)}
     if choice.disable_parallel_tool_use is not None:
         asked["parallel_tool_calls"] = not choice.disable_parallel_tool_use
     return asked
 
 
-def _effort(request: _Request) -> str | None:
+def _effort(request: _Request, provider_format: str) -> str | None:
     """How much to think: the word for it, else that for the budget."""
     thinking, output = request.thinking, request.output_config
+    effort = output.effort if output is not None else None
     if thinking is not None and thinking.type == "disabled":
+        if effort is not None:
+            why = "there it is about thinking alone, which is disabled"
+            raise refusal("output_config.effort", provider_format, why)
         return "none"
-    if output is not None and output.effort is not None:
-        return output.effort
+    if effort is not None:
+        return effort
     return effort_of(thinking.budget_tokens) if thinking is not None else None
 
 
-def _response_format(output: _OutputConfig | None) -> dict[str, Any]:
+def _response_format(output: _OutputConfig | None) -> Json | None:
     if output is None or output.format is None:
-        return {}
-    schema = {"name": "answer", "schema": output.format.schema, "strict": True}
-    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+        return None
+    return schema_of(output.format.schema, strict=True)

@@ -29,13 +29,18 @@ def stop_reason_of(finish_reason: str | None) -> str:
     return _STOP_REASONS.get(finish_reason or "", "end_turn")
 
 
-def usage_of(usage: Usage) -> dict[str, int]:
-    """Tokens as Anthropic counts them: those read from a cache are not among the input's."""
-    return {
-        "input_tokens": max(usage.prompt - usage.cached, 0),
+def usage_of(usage: Usage) -> dict[str, Any]:
+    """Tokens as Anthropic counts them: those of a cache are not among the input's."""
+    counts: dict[str, Any] = {
+        "input_tokens": max(usage.prompt - usage.cached - usage.written, 0),
         "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.completion,
     }
+    if usage.written:
+        counts["cache_creation_input_tokens"] = usage.written
+    if usage.reasoning:
+        counts["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return counts
 
 
 def tool_use_of(call: CallPiece, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -11,13 +11,11 @@ from typing import Final, Literal
 
 import msgspec
 
-from sluice.actors.settings import MAX_TOKENS
-from sluice.http.going_on import is_free_text, with_answer
-from sluice.http.json_body import check_depth, check_text, decode, invalid
-from sluice.http.validation import Fields, Raw, encoded
+from sluice.http.json_body import missing
+from sluice.http.validation import Fields, Raw, check_conversation, read_request
 
 from .anthropic_hub import to_openai
-from .translation import body_of
+from .translation import RequestFormat
 
 _UNSET = msgspec.UNSET
 _Unset = msgspec.UnsetType
@@ -65,10 +63,18 @@ class Tool(msgspec.Struct):
     input_schema: dict[str, Raw] | _Unset = _UNSET
 
 
-class Kind(msgspec.Struct):
-    """An object of which only the kind is known here."""
+class ToolChoice(msgspec.Struct):
+    """Which tool is to be used: a kind of choice, of which one names the tool."""
 
     type: str
+    name: str | None = None
+
+
+class Thinking(msgspec.Struct):
+    """How to think: a kind of it, of which one has a budget in tokens."""
+
+    type: str
+    budget_tokens: int | None = None
 
 
 class Metadata(msgspec.Struct):
@@ -90,40 +96,37 @@ class MessagesRequest(msgspec.Struct, kw_only=True):
     top_p: float | None = None
     top_k: int | None = None
     tools: list[Tool] | None = None
-    tool_choice: Kind | None = None
-    thinking: Kind | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
     metadata: Metadata | None = None
     service_tier: str | None = None
 
 
 _request: Final = msgspec.json.Decoder(MessagesRequest)
-_fields: Final = msgspec.json.Decoder(Fields)
-_encode: Final = msgspec.json.Encoder().encode
 
-_NAMES: Final = {
+ANTHROPIC_REQUEST: Final = RequestFormat("anthropic", to_openai, {
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
     "reasoning_effort": "thinking",
     "response_format": "output_config.format",
     "user": "metadata.user_id",
-}
-"""What fields are called here that OpenAI calls otherwise, and that others may refuse."""
+})  # fmt: skip
+"""How Anthropic's requests are told to others."""
 
 
 def read_messages(body: bytes, depth: int) -> tuple[MessagesRequest, Fields]:
-    """The request in ``body`` and its fields. Raises a 400 `Failure`.
+    """`read_request`, of Anthropic's."""
+    return read_request(body, depth, _request, _check)
 
-    ``depth`` bounds how deep its arrays and objects may nest.
-    """
-    check_text(body)
-    check_depth(body, depth)
-    request = decode(body, _request)
-    if not request.model:
-        raise invalid("model must not be empty.", code="invalid_value", param="model")
-    if not request.messages:
-        raise invalid("messages must not be empty.", code="empty_array", param="messages")
+
+def _check(request: MessagesRequest) -> None:
+    check_conversation(request)
     _check_blocks(request)
     _check_tools(request)
-    return request, _fields.decode(body)
+    choice, thinking = request.tool_choice, request.thinking
+    if choice is not None and choice.type == "tool" and choice.name is None:
+        raise missing("tool_choice.name")
+    if thinking is not None and thinking.type == "enabled" and thinking.budget_tokens is None:
+        raise missing("thinking.budget_tokens")
 
 
 def _check_blocks(request: MessagesRequest) -> None:
@@ -138,7 +141,7 @@ def _check_each(blocks: list[Block], where: str) -> None:
     for number, block in enumerate(blocks):
         for name in _NEEDED.get(block.type, ()):
             if getattr(block, name) is _UNSET:
-                raise _missing(f"{where}[{number}].{name}")
+                raise missing(f"{where}[{number}].{name}")
 
 
 def _check_tools(request: MessagesRequest) -> None:
@@ -146,37 +149,6 @@ def _check_tools(request: MessagesRequest) -> None:
         if tool.type not in {None, "custom"}:
             continue  # one of the provider's own
         if tool.name is None:
-            raise _missing(f"tools[{number}].name")
+            raise missing(f"tools[{number}].name")
         if tool.input_schema is _UNSET:
-            raise _missing(f"tools[{number}].input_schema")
-
-
-def _missing(name: str) -> Exception:
-    return invalid(f"{name} is required.", code="missing_required_parameter", param=name)
-
-
-class AskedInAnthropic(msgspec.Struct, frozen=True):
-    """A request in Anthropic's words: see `sluice.actors.formats.format.Asked`."""
-
-    fields: Fields
-
-    def body_for(
-        self, provider_format: str, upstream_model: str | None, *, max_tokens: int = MAX_TOKENS
-    ) -> bytes:
-        """What the client said, the model apart; translated for a provider of another format."""
-        if provider_format == "anthropic":
-            fields = self.fields
-            if upstream_model is not None:
-                fields = {**fields, "model": encoded(upstream_model)}
-            return _encode(fields)
-        asked = to_openai(self.fields, provider_format)
-        return body_of(asked, _NAMES, provider_format, upstream_model, max_tokens)
-
-    @property
-    def has_no_form(self) -> bool:
-        """Text, without a format."""
-        return is_free_text(self.fields)
-
-    def continued(self, text: str) -> AskedInAnthropic:
-        """``text`` as a last message of the assistant's, or at the end of the one that is there."""
-        return AskedInAnthropic(with_answer(self.fields, text))
+            raise missing(f"tools[{number}].input_schema")

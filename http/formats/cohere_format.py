@@ -18,7 +18,7 @@ import msgspec
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Choice, Chunk, Event
-from sluice.actors.formats.openai import malformed
+from sluice.actors.formats.reading import malformed
 from sluice.actors.formats.sse import SseEvent
 from sluice.http.errors import cohere_body, cohere_frame
 
@@ -75,6 +75,10 @@ class CohereClient:
         self._call = OpenCall()
         self._reason = "COMPLETE"
         self._usage = Usage()
+
+    def anew(self) -> CohereClient:
+        """One that has started nothing."""
+        return CohereClient()
 
     def preamble(self) -> bytes:
         """Nothing."""

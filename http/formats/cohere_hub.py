@@ -1,8 +1,8 @@
 """Cohere's requests in OpenAI's words. Pure.
 
 The types here are strict: they hold what can be translated, and a field or a kind of part
-beyond them is refused by name. Only ``citations`` in earlier answers are taken and not told:
-they are notes on a text that is told.
+beyond them is refused by name. Only ``citations`` in earlier answers, and the names that they
+know documents by, are taken and not told: they are notes on a text that is told.
 
 Where the formats differ in form: a plan to call tools is OpenAI's text beside the calls; a
 document that a tool found is told as the JSON of its data; a budget for thinking is one of
@@ -17,94 +17,101 @@ import msgspec
 
 from sluice.http.validation import Fields
 
-from .translation import effort_of, refusal, strictly
+from .openai_request import (
+    Json,
+    call_of,
+    content_of,
+    function_of,
+    image_part,
+    result_of,
+    schema_of,
+    text_part,
+    turn_of,
+)
+from .translation import Strict, effort_of, refusal, strictly
 
 Raw = msgspec.Raw
 
 
-class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Takes no field that it does not know."""
-
-
-class _Text(_Strict, tag_field="type", tag="text"):
+class _Text(Strict, tag_field="type", tag="text"):
     text: str
 
 
-class _ImageUrl(_Strict):
+class _ImageUrl(Strict):
     url: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class _Image(_Strict, tag_field="type", tag="image_url"):
+class _Image(Strict, tag_field="type", tag="image_url"):
     image_url: _ImageUrl
 
 
-class _Thinking(_Strict, tag_field="type", tag="thinking"):
+class _Thinking(Strict, tag_field="type", tag="thinking"):
     thinking: str
 
 
-class _Document(_Strict):
+class _Document(Strict):
     data: str | dict[str, Raw]
     id: str | None = None
 
 
-class _DocumentPart(_Strict, tag_field="type", tag="document"):
+class _DocumentPart(Strict, tag_field="type", tag="document"):
     document: _Document
 
 
-class _Function(_Strict):
+class _Function(Strict):
     name: str
     arguments: str
 
 
-class _ToolCall(_Strict):
+class _ToolCall(Strict):
     id: str
     function: _Function
     type: Literal["function"] | None = None
 
 
-class _System(_Strict, tag_field="role", tag="system"):
+class _System(Strict, tag_field="role", tag="system"):
     content: str | list[_Text]
 
 
-class _User(_Strict, tag_field="role", tag="user"):
+class _User(Strict, tag_field="role", tag="user"):
     content: str | list[_Text | _Image]
 
 
-class _Assistant(_Strict, tag_field="role", tag="assistant"):
+class _Assistant(Strict, tag_field="role", tag="assistant"):
     content: str | list[_Text | _Thinking] | None = None
     tool_calls: list[_ToolCall] | None = None
     tool_plan: str | None = None
     citations: Any = None
 
 
-class _Tool(_Strict, tag_field="role", tag="tool"):
+class _Tool(Strict, tag_field="role", tag="tool"):
     tool_call_id: str
     content: str | list[_Text | _DocumentPart]
 
 
-class _OfferedFunction(_Strict):
+class _OfferedFunction(Strict):
     name: str
     description: str | None = None
     parameters: dict[str, Raw] | None = None
 
 
-class _Offered(_Strict):
+class _Offered(Strict):
     function: _OfferedFunction
     type: Literal["function"] | None = None
 
 
-class _ResponseFormat(_Strict):
+class _ResponseFormat(Strict):
     type: Literal["text", "json_object"]
     json_schema: dict[str, Raw] | None = None
 
 
-class _ThinkingConfig(_Strict):
+class _ThinkingConfig(Strict):
     type: Literal["enabled", "disabled"]
     token_budget: int | None = None
 
 
-class _Request(_Strict):
+class _Request(Strict):
     model: str
     messages: list[_System | _User | _Assistant | _Tool]
     stream: bool | None = None
@@ -128,7 +135,7 @@ _decoder: Final = msgspec.json.Decoder(_Request)
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def to_openai(fields: Fields, provider_format: str) -> dict[str, Any]:
+def to_openai(fields: Fields, provider_format: str) -> Json:
     """The request in ``fields`` as OpenAI's request object; what is not asked for is None.
 
     Raises a 400 `Failure` that names what has no word there; ``provider_format`` is for that.
@@ -155,78 +162,52 @@ def to_openai(fields: Fields, provider_format: str) -> dict[str, Any]:
     }
 
 
-def _message(message: _System | _User | _Assistant | _Tool) -> dict[str, Any]:
+def _message(message: _System | _User | _Assistant | _Tool) -> Json:
     if isinstance(message, _Assistant):
         return _of_assistant(message)
     if isinstance(message, _Tool):
-        content = _parts(message.content)
-        return {"role": "tool", "tool_call_id": message.tool_call_id, "content": content}
+        return result_of(message.tool_call_id, _content(message.content))
     role = "system" if isinstance(message, _System) else "user"
-    return {"role": role, "content": _parts(message.content)}
+    return {"role": role, "content": _content(message.content)}
 
 
-def _of_assistant(message: _Assistant) -> dict[str, Any]:
+def _of_assistant(message: _Assistant) -> Json:
     content = message.content
-    parts = [_Text(text=content)] if isinstance(content, str) else list(content or ())
-    thought = [part.thinking for part in parts if isinstance(part, _Thinking)]
-    text = [part for part in parts if isinstance(part, _Text)]
+    parts = [_Text(text=content)] if isinstance(content, str) else content or ()
+    texts = [text_part(part.text) for part in parts if isinstance(part, _Text)]
     if message.tool_plan:
-        text.insert(0, _Text(text=message.tool_plan))
-    turn: dict[str, Any] = {"role": "assistant", "content": _parts(text) if text else None}
-    if thought:
-        turn["reasoning_content"] = "".join(thought)
-    if message.tool_calls:
-        turn["tool_calls"] = [_call(call) for call in message.tool_calls]
-    elif not text:
-        turn["content"] = ""
-    return turn
+        texts.insert(0, text_part(message.tool_plan))
+    thoughts = [part.thinking for part in parts if isinstance(part, _Thinking)]
+    return turn_of(texts, thoughts, [_call(call) for call in message.tool_calls or ()])
 
 
-def _call(call: _ToolCall) -> dict[str, Any]:
-    function = {"name": call.function.name, "arguments": call.function.arguments}
-    return {"id": call.id, "type": "function", "function": function}
+def _call(call: _ToolCall) -> Json:
+    return call_of(call.id, call.function.name, call.function.arguments)
 
 
-def _parts(
+def _content(
     content: str | list[_Text] | list[_Text | _Image] | list[_Text | _DocumentPart],
-) -> str | list[dict[str, Any]]:
-    """Content as OpenAI has it; one text alone is a string, which everybody takes."""
-    if isinstance(content, str):
-        return content
-    parts = [_part(part) for part in content]
-    if len(parts) == 1 and parts[0]["type"] == "text":
-        text: str = parts[0]["text"]
-        return text
-    return parts
+) -> str | list[Json]:
+    return content if isinstance(content, str) else content_of([_part(each) for each in content])
 
 
-def _part(part: _Text | _Image | _DocumentPart) -> dict[str, Any]:
+def _part(part: _Text | _Image | _DocumentPart) -> Json:
     if isinstance(part, _Text):
-        return {"type": "text", "text": part.text}
+        return text_part(part.text)
     if isinstance(part, _DocumentPart):
         data = part.document.data
-        return {"type": "text", "text": data if isinstance(data, str) else _encode(data).decode()}
-    image = {"url": part.image_url.url}
-    if part.image_url.detail is not None:
-        image["detail"] = part.image_url.detail
-    return {"type": "image_url", "image_url": image}
+        return text_part(data if isinstance(data, str) else _encode(data).decode())
+    return image_part(part.image_url.url, part.image_url.detail)
 
 
-def _tools(request: _Request) -> list[dict[str, Any]] | None:
+def _tools(request: _Request) -> list[Json] | None:
     if not request.tools:
         return None
     return [_tool(tool.function, strict=request.strict_tools) for tool in request.tools]
 
 
-def _tool(offered: _OfferedFunction, *, strict: bool | None) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": offered.name}
-    if offered.parameters is not None:
-        function["parameters"] = offered.parameters
-    if offered.description is not None:
-        function["description"] = offered.description
-    if strict is not None:
-        function["strict"] = strict
-    return {"type": "function", "function": function}
+def _tool(offered: _OfferedFunction, *, strict: bool | None) -> Json:
+    return function_of(offered.name, offered.description, offered.parameters, strict=strict)
 
 
 def _effort(thinking: _ThinkingConfig | None) -> str | None:
@@ -237,9 +218,8 @@ def _effort(thinking: _ThinkingConfig | None) -> str | None:
     return effort_of(thinking.token_budget)
 
 
-def _response_format(wanted: _ResponseFormat | None) -> dict[str, Any] | None:
+def _response_format(wanted: _ResponseFormat | None) -> Json | None:
     if wanted is None or wanted.json_schema is None:
         return None if wanted is None else {"type": wanted.type}
     # Not strict: OpenAI's strict mode asks more of a schema than Cohere does.
-    schema = {"name": "answer", "schema": wanted.json_schema}
-    return {"type": "json_schema", "json_schema": schema}
+    return schema_of(wanted.json_schema)

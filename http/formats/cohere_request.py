@@ -12,13 +12,18 @@ from typing import Final, Literal
 
 import msgspec
 
-from sluice.actors.settings import MAX_TOKENS
-from sluice.http.going_on import is_free_text, with_answer
-from sluice.http.json_body import check_depth, check_text, decode, invalid
-from sluice.http.validation import Fields, Raw, Tool, ToolCall, encoded
+from sluice.http.json_body import missing
+from sluice.http.validation import (
+    Fields,
+    Raw,
+    Tool,
+    ToolCall,
+    check_conversation,
+    read_request,
+)
 
 from .cohere_hub import to_openai
-from .translation import body_of
+from .translation import RequestFormat
 
 _UNSET = msgspec.UNSET
 _Unset = msgspec.UnsetType
@@ -83,70 +88,34 @@ class ChatRequest(msgspec.Struct, kw_only=True):
 
 
 _request: Final = msgspec.json.Decoder(ChatRequest)
-_fields: Final = msgspec.json.Decoder(Fields)
-_encode: Final = msgspec.json.Encoder().encode
 
-_NAMES: Final = {"reasoning_effort": "thinking"}
-"""What a field is called here that OpenAI calls otherwise, and that others may refuse."""
+COHERE_REQUEST: Final = RequestFormat("cohere", to_openai, {
+    "reasoning_effort": "thinking",
+    "reasoning_content": "content",
+})  # fmt: skip
+"""How Cohere's requests are told to others."""
 
 
 def read_cohere(body: bytes, depth: int) -> tuple[ChatRequest, Fields]:
-    """The request in ``body`` and its fields. Raises a 400 `Failure`.
+    """`read_request`, of Cohere's."""
+    return read_request(body, depth, _request, _check)
 
-    ``depth`` bounds how deep its arrays and objects may nest.
-    """
-    check_text(body)
-    check_depth(body, depth)
-    request = decode(body, _request)
-    if not request.model:
-        raise invalid("model must not be empty.", code="invalid_value", param="model")
-    if not request.messages:
-        raise invalid("messages must not be empty.", code="empty_array", param="messages")
+
+def _check(request: ChatRequest) -> None:
+    check_conversation(request)
     for number, message in enumerate(request.messages):
-        _check(message, f"messages[{number}]")
+        _check_message(message, f"messages[{number}]")
     for number, tool in enumerate(request.tools or ()):
         if tool.type == "function" and tool.function is None:
-            raise _missing(f"tools[{number}].function")
-    return request, _fields.decode(body)
+            raise missing(f"tools[{number}].function")
 
 
-def _check(message: Message, where: str) -> None:
+def _check_message(message: Message, where: str) -> None:
     if isinstance(message.content, list):
         for number, part in enumerate(message.content):
             if part.type in _NEEDED and getattr(part, part.type) is _UNSET:
-                raise _missing(f"{where}.content[{number}].{part.type}")
+                raise missing(f"{where}.content[{number}].{part.type}")
     elif message.content is None and message.role != "assistant":
-        raise _missing(f"{where}.content")
+        raise missing(f"{where}.content")
     if message.role == "tool" and message.tool_call_id is None:
-        raise _missing(f"{where}.tool_call_id")
-
-
-def _missing(name: str) -> Exception:
-    return invalid(f"{name} is required.", code="missing_required_parameter", param=name)
-
-
-class AskedInCohere(msgspec.Struct, frozen=True):
-    """A request in Cohere's words: see `sluice.actors.formats.format.Asked`."""
-
-    fields: Fields
-
-    def body_for(
-        self, provider_format: str, upstream_model: str | None, *, max_tokens: int = MAX_TOKENS
-    ) -> bytes:
-        """What the client said, the model apart; translated for a provider of another format."""
-        if provider_format == "cohere":
-            fields = self.fields
-            if upstream_model is not None:
-                fields = {**fields, "model": encoded(upstream_model)}
-            return _encode(fields)
-        asked = to_openai(self.fields, provider_format)
-        return body_of(asked, _NAMES, provider_format, upstream_model, max_tokens)
-
-    @property
-    def has_no_form(self) -> bool:
-        """Text, without a format."""
-        return is_free_text(self.fields)
-
-    def continued(self, text: str) -> AskedInCohere:
-        """``text`` as a last message of the assistant's, or at the end of the one that is there."""
-        return AskedInCohere(with_answer(self.fields, text))
+        raise missing(f"{where}.tool_call_id")

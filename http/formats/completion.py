@@ -12,7 +12,7 @@ import msgspec
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Chunk
-from sluice.actors.formats.openai import malformed
+from sluice.actors.formats.reading import malformed
 
 
 class CallFunction(msgspec.Struct, gc=False):
@@ -148,18 +148,28 @@ class Usage(NamedTuple):
     prompt: int = 0
     completion: int = 0
     cached: int = 0
+    """Read from a cache."""
+    written: int = 0
+    """To a cache."""
+    reasoning: int = 0
 
 
 def usage_in(usage: object) -> Usage:
     """The counts in an OpenAI ``usage``; what it does not tell is 0."""
     if not isinstance(usage, dict):
         return Usage()
-    details = usage.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
-    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), cached)
+    prompt, completion = (usage.get(f"{each}_tokens_details") for each in ("prompt", "completion"))
+    return Usage(
+        _count(usage, "prompt_tokens"),
+        _count(usage, "completion_tokens"),
+        _count(prompt, "cached_tokens"),
+        _count(prompt, "cache_write_tokens"),
+        _count(completion, "reasoning_tokens"),
+    )
 
 
-def _count(value: object) -> int:
+def _count(counts: object, name: str) -> int:
+    value = counts.get(name) if isinstance(counts, dict) else None
     return value if isinstance(value, int) and value > 0 else 0
 
 

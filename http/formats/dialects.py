@@ -16,10 +16,11 @@ from sluice.http.errors import anthropic_body, cohere_body, openai_body
 from sluice.http.validation import AskedInOpenAI, read_chat
 
 from .anthropic_format import AnthropicClient
-from .anthropic_request import AskedInAnthropic, read_messages
+from .anthropic_request import ANTHROPIC_REQUEST, read_messages
 from .cohere_format import CohereClient
-from .cohere_request import AskedInCohere, read_cohere
+from .cohere_request import COHERE_REQUEST, read_cohere
 from .openai_format import OpenAIClient
+from .translation import AskedInFormat
 
 
 class Wanted(NamedTuple):
@@ -62,8 +63,8 @@ def _none(request_id: str) -> Headers:
 
 def _anthropic(body: bytes, depth: int) -> Wanted:
     request, fields = read_messages(body, depth)
-    answer = AnthropicClient(request.model)
-    return Wanted(request.model, request.stream is True, AskedInAnthropic(fields), answer)
+    asked = AskedInFormat(fields, ANTHROPIC_REQUEST)
+    return Wanted(request.model, request.stream is True, asked, AnthropicClient(request.model))
 
 
 def _request_id(request_id: str) -> Headers:
@@ -73,7 +74,8 @@ def _request_id(request_id: str) -> Headers:
 
 def _cohere(body: bytes, depth: int) -> Wanted:
     request, fields = read_cohere(body, depth)
-    return Wanted(request.model, request.stream is True, AskedInCohere(fields), CohereClient())
+    asked = AskedInFormat(fields, COHERE_REQUEST)
+    return Wanted(request.model, request.stream is True, asked, CohereClient())
 
 
 OPENAI: Final = Dialect("/v1/chat/completions", _openai, openai_body, _none)

@@ -87,6 +87,10 @@ class OpenAIClient:
         self._usage = usage
         self._composer = _Composer(model)
 
+    def anew(self) -> OpenAIClient:
+        """Itself: what it remembers is the same in every answer to its client."""
+        return self
+
     def preamble(self) -> bytes:
         """Nothing: a lone ``retry`` block would make an SDK dispatch an empty event."""
         return b""

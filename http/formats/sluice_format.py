@@ -31,6 +31,10 @@ class SluiceClient:
     def __init__(self) -> None:
         self._finish_reason: str | None = None
 
+    def anew(self) -> SluiceClient:
+        """One that has started nothing."""
+        return SluiceClient()
+
     def preamble(self) -> bytes:
         """How soon to reconnect. A field of the first event's block, so no event of its own."""
         return b"retry: %d\n" % RETRY

@@ -7,6 +7,7 @@ import trio
 from sluice.actors.failures import ClientLeft
 from sluice.http.edge_settings import BODY_RATE, DRAIN_LIMIT, EdgeSettings
 
+from .bodies import Bodies
 from .body import Body, ChunkedBody, SizedBody
 from .head import Request
 from .refusals import Refused, too_slow
@@ -18,14 +19,31 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class BodyReader:
     """One body. ``complete`` once all of it was read."""
 
-    __slots__ = ("_body", "_budget", "_owes_continue", "_settings", "_waited", "_wire")
+    __slots__ = (
+        "_bodies",
+        "_body",
+        "_budget",
+        "_hurried",
+        "_owes_continue",
+        "_settings",
+        "_waited",
+        "_waits",
+        "_waits_since",
+        "_wire",
+    )
 
-    def __init__(self, wire: Wire, request: Request, settings: EdgeSettings) -> None:
+    def __init__(
+        self, wire: Wire, request: Request, settings: EdgeSettings, bodies: Bodies
+    ) -> None:
         self._wire = wire
         self._settings = settings
+        self._bodies = bodies
         self._owes_continue = request.expects_continue
         self._budget = settings.body_timeout
         self._waited = 0.0
+        self._waits: trio.CancelScope | None = None
+        self._waits_since = 0.0
+        self._hurried = False
         length = request.length
         self._body: Body = ChunkedBody(settings.body_limit) if length is None else SizedBody(length)
 
@@ -46,8 +64,24 @@ class BodyReader:
                 refused.after = self._waited
                 raise
             if payload:
+                if not self._body.complete:
+                    self._bodies.hold(self, len(payload))
                 return payload
         return b""
+
+    def waited(self, now: float) -> float:
+        """Seconds for which the client has let us wait."""
+        return self._waited + (0.0 if self._waits is None else now - self._waits_since)
+
+    def hurry(self) -> None:
+        """No more of it is waited for."""
+        self._hurried = True
+        if self._waits is not None:
+            self._waits.cancel()
+
+    def close(self) -> None:
+        """Nobody reads it any more, but for nobody."""
+        self._bodies.drop(self)
 
     def keeps_connection(self) -> bool:
         """Whether the connection can serve another request if the rest of this body is not read.
@@ -78,6 +112,8 @@ class BodyReader:
         payload, rest = self._body.feed(data)
         if rest:
             self._wire.push(rest)
+        if self._body.complete:
+            self._bodies.drop(self)
         return payload
 
     async def _say_continue(self) -> None:
@@ -86,15 +122,22 @@ class BodyReader:
             await self._wire.send(_CONTINUE, self._settings.client_write)
 
     async def _receive(self) -> bytes:
-        """Bytes from the client, who pays for the wait with time that bytes bring back."""
-        began = trio.current_time()
-        with trio.move_on_after(self._budget) as scope:
+        """Bytes from the client, who pays for the wait with time that bytes bring back.
+
+        Never more than it had at first: what came quickly is no reason to wait long for the rest.
+        """
+        if self._hurried:
+            raise too_slow("body")
+        began = self._waits_since = trio.current_time()
+        with trio.move_on_after(self._budget) as self._waits:
             data = await self._wire.receive()
+        late, self._waits = self._waits.cancelled_caught, None
         waited = trio.current_time() - began
         self._waited += waited
-        if scope.cancelled_caught:
+        if late:
             raise too_slow("body")
         if not data:
             raise ClientLeft
-        self._budget += len(data) / BODY_RATE - waited
+        budget = self._budget + len(data) / BODY_RATE - waited
+        self._budget = min(max(0.0, budget), self._settings.body_timeout)
         return data

@@ -154,7 +154,8 @@ class Connection:
 
     async def _answer(self, request: Request) -> bool:
         """Have the application answer; whether the connection can be used again."""
-        exchange = Exchange(self._wire, request, self._edge.settings, self._edge.keeps_alive)
+        edge = self._edge
+        exchange = Exchange(self._wire, request, edge.settings, edge.bodies, edge.keeps_alive)
         self._exchange = exchange
         try:
             scope = exchange.scope(self._base, self._asgi_state)

@@ -9,6 +9,7 @@ from sluice.actors.failures import ClientLeft, ClientStalled
 from sluice.http.asgi import Event, Headers, Scope
 from sluice.http.edge_settings import EdgeSettings
 
+from .bodies import Bodies
 from .body_reader import BodyReader
 from .head import Request
 from .refusals import Refused
@@ -47,12 +48,13 @@ class Exchange:
         wire: Wire,
         request: Request,
         settings: EdgeSettings,
+        bodies: Bodies,
         may_keep_alive: Callable[[], bool],
     ) -> None:
         self._wire = wire
         self._request = request
         self._settings = settings
-        self._body = BodyReader(wire, request, settings)
+        self._body = BodyReader(wire, request, settings, bodies)
         self._head: tuple[int, Headers] | None = None
         self._told = False  # that the body is complete
         self.response = Response(wire, request, self._body, may_keep_alive)
@@ -143,6 +145,7 @@ class Exchange:
     def close(self) -> None:
         """Forget who watches; nobody reads any more."""
         self._wire.unwatch()
+        self._body.close()
 
     def _lost(self) -> bool:
         return self._wire.left or self.refused is not None

@@ -24,8 +24,8 @@ class Reader:
     def table(self, path: Path, found: object, table: Table) -> dict[str, object]:
         """What is valid in ``found``; keys that were not set are not in the result."""
         if not isinstance(found, dict):
-            said = f"{shown(found)} is {a_kind(found)}, not a table"
-            self._note(path, said, f"[{dotted(path)}] with {', '.join(table.keys)}")
+            allowed = f"[{dotted(path)}] with {', '.join(table.keys)}"
+            self._note(path, _no_table(found), allowed)
             return {}
         for missing in sorted(set(table.required) - set(found)):
             node = table.keys[missing]
@@ -55,8 +55,7 @@ class Reader:
 
     def _named(self, path: Path, found: object, named: Named) -> dict[str, object]:
         if not isinstance(found, dict):
-            said = f"{shown(found)} is {a_kind(found)}, not a table"
-            self._note(path, said, f"[{dotted(path)}.NAME] for each {named.what}")
+            self._note(path, _no_table(found), f"[{dotted(path)}.NAME] for each {named.what}")
             return {}
         values: dict[str, object] = {}
         for name, entry in found.items():
@@ -78,6 +77,12 @@ class Reader:
 
     def _note(self, path: Path, problem: str, allowed: str) -> None:
         self.mistakes.append(Mistake(self._places.find(path), dotted(path), problem, allowed))
+
+
+def _no_table(found: object) -> str:
+    """What stands where a table belongs. A text is not quoted: it may be the secret for within."""
+    what = "it" if isinstance(found, str) else shown(found)
+    return f"{what} is {a_kind(found)}, not a table"
 
 
 def _elsewhere(key: str) -> str:

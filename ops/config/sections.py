@@ -113,6 +113,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         found = [provider.api_key for provider in self.providers.values()]
         found.append(None if self.store is None else self.store.password)
         found.append(None if self.auth.jwt is None else self.auth.jwt.secret)
+        found.append(self.control.token)
         return [secret.value for secret in found if secret is not None]
 
     @property

@@ -210,7 +210,8 @@ def _events(view: View, count: int) -> Iterator[Row]:
         time = event.at[11:19]
         where = event.path or event.process
         detail = f"  {event.detail}" if event.detail else ""
-        grave = event.kind in {"crashed", "gave_up", "start_failed", "process_killed", "dropped"}
+        grave = event.kind in {"crashed", "gave_up", "start_failed", "dropped"}
+        grave |= event.kind in {"process_killed", "process_signalled"}
         grave |= event.kind == "breaker_opened"
         yield Row(f"{time} {event.kind:<15} {where}{detail}", "red" if grave else "dim")
 

@@ -57,6 +57,11 @@ class World:
         self.events: list[Event] = []
         self.links: Links
         self.system: System
+        self.watch: Callable[[Event], object] = lambda _: None
+
+    def on_event(self, event: Event) -> None:
+        self.events.append(event)
+        self.watch(event)
 
     def ref(self) -> Ref:
         return self.system.ref("echoer@w")
@@ -96,7 +101,7 @@ async def world(
     child = ProcessSpec("w", **spec).child(links, start_timeout=start_timeout)
     root = SupervisorSpec("root", [ChildSpec("here", Echoer), child])
     with trio.fail_after(60):
-        async with open_system(root, on_event=made.events.append, links=links) as made.system:
+        async with open_system(root, on_event=made.on_event, links=links) as made.system:
             yield made
 
 
@@ -111,6 +116,10 @@ def is_gone(pid: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     return True
+
+
+def is_end(event: Event) -> bool:
+    return event.kind in ("process_exited", "process_killed")
 
 
 def is_reaped(pid: int) -> bool:
@@ -214,7 +223,22 @@ async def test_a_process_that_cannot_be_asked_to_stop_has_not_the_whole_drain() 
         await other.stop(3600)
         assert other.ending == "lost its link (it was silent) and was ended by SIGTERM"
     told = "SIGTERM: cannot be asked, lost its link (it was silent)"
-    assert told in w.details("process_killed")
+    assert told in w.details("process_signalled")
+
+
+async def test_who_runs_is_known_until_it_is_reaped_and_then_hears_no_signal() -> None:
+    async with world() as w:
+        (running,) = w.links.running("w")
+        other = Spawned(ProcessSpec("other", ["/bin/sleep", "60"]), w.links, "other")
+        other.begin()
+        assert w.links.running("other") == [other]
+        await until(lambda: other.pid is not None)
+        other.terminate()
+        await other.exited.wait()
+        assert other.ending == "was ended by SIGTERM"
+        assert w.links.running("other") == []
+        other.terminate()
+        assert w.links.running("w") == [running]
 
 
 async def test_a_program_that_does_not_exist_is_a_failed_start() -> None:
@@ -229,6 +253,17 @@ async def test_a_process_that_ignores_stop_is_ended_by_sigterm() -> None:
         await w.system.stop("w")
         assert is_reaped(pid)
     assert "was ended by SIGTERM" in w.details("process_exited")[0]
+
+
+async def test_the_end_of_a_process_is_told_once_and_not_before_it_has_ended() -> None:
+    """Who hears of it gives away what the process held, which goes on between the two signals."""
+    async with world("stubborn", drain=0.1, terminate=0.3) as w:
+        pid = await w.pid()
+        ends: list[bool] = []
+        w.watch = lambda event: ends.append(is_reaped(pid)) if is_end(event) else None
+        await w.system.stop("w")
+        assert ends == [True]
+    assert w.details("process_signalled") == ["SIGTERM: not ended 0.1 s after it was asked"]
 
 
 async def test_a_process_that_ignores_sigterm_too_is_killed() -> None:

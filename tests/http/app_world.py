@@ -147,7 +147,7 @@ class World:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(b"host", b"test"), *pairs],
+            "headers": pairs if "Host" in (headers or {}) else [(b"host", b"test"), *pairs],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 2),
             "extensions": {EXTENSION: client} if client is not None else {},

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Chunk, ClientFormat, Event
 from sluice.actors.formats.sse import SseEvent
 
@@ -17,6 +18,9 @@ USAGE = {
     "completion_tokens": 7,
     "prompt_tokens_details": {"cached_tokens": 4},
 }
+
+
+BROKEN = Failure("provider_error", "streaming", "It broke.", status=502, code="provider_cut")
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -116,3 +120,9 @@ def passed(client: ClientFormat, events: list[Event]) -> list[Event]:
 
 def datas(events: list[Event]) -> list[Any]:
     return [msgspec.json.decode(event.data) for event in events]
+
+
+def whole_from(client: ClientFormat, message: dict[str, Any], reason: str = "stop") -> bytes:
+    """The body of a whole answer for a client, made of a ``chat.completion``."""
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    return client.whole(msgspec.json.encode({"id": "c", "choices": [choice], "usage": USAGE}))

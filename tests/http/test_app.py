@@ -10,6 +10,8 @@ import trio
 from tests.http.app_world import World
 
 from sluice.http.asgi import Event, Headers
+from sluice.http.callers.auth_settings import AuthSettings, TokenSettings
+from sluice.http.callers.identity import Identity
 from sluice.http.services import AppSettings, ProviderState
 
 GOOD = b'{"model":"gpt-4o","messages":[{"role":"user","content":"x"}]}'
@@ -92,6 +94,21 @@ async def test_doubled_slashes_are_no_redirect(world: World) -> None:
     answer = await world.call("GET", "//health")
     assert answer.header("location") is None
     assert not 300 <= answer.status < 400
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "//v1/models", "///v1//", "//v1/models/gpt-4o"])
+async def test_no_slash_lets_a_stranger_see_what_models_there_are(path: str) -> None:
+    known = {"one": TokenSettings("one", "0" * 64)}
+    world = World(identity=Identity(AuthSettings(anonymous=False, tokens=known)))
+    answer = await world.call("GET", path)
+    assert answer.status in {401, 404}
+    assert b"gpt-4o" not in answer.body
+
+
+@pytest.mark.parametrize("host", ["..xn--", "a" * 64, ".", "[", "a:b:c", "%%", ""])
+async def test_a_host_that_is_no_name_is_no_failure_of_the_service(world: World, host: str) -> None:
+    assert (await world.call("GET", "/health", headers={"Host": host})).status == 200
+    assert (await world.call("GET", "/nothing", headers={"Host": host})).status == 404
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluice.actors.failures import Failure
 from sluice.http.formats.sluice_format import SluiceClient
-from sluice.http.json_body import check_depth
+from sluice.http.json_body import MOST_BRACKETS, MOST_STRINGS, check_depth
 from sluice.http.stream_route import read_query
 from sluice.http.validation import Fields, for_provider, read_chat, read_stream
 
@@ -45,6 +46,28 @@ def refusal(function: Callable[..., Any], *arguments: Any) -> Failure | None:
 def test_the_depth_of_json_is_that_of_its_arrays_and_objects(value: Any, limit: int) -> None:
     refused = refusal(check_depth, msgspec.json.encode(value), limit)
     assert (refused is not None) == (depth_of(value) > limit)
+
+
+@pytest.mark.parametrize(
+    ("piece", "most"),
+    [
+        (b'"a"', MOST_STRINGS),
+        (b'"\\\\"', 2 * MOST_STRINGS),  # of which one quote is taken for an escaped one
+        (b'{"":0}', MOST_STRINGS),
+        (b"[]", MOST_BRACKETS // 2),
+    ],
+)
+def test_what_would_hold_everybody_up_is_not_read(piece: bytes, most: int) -> None:
+    more, less = b",".join([piece] * (most + 1)), b",".join([piece] * (most - 1))
+    refused = refusal(check_depth, b"[" + more + b"]", 64)
+    assert refused is not None
+    assert refused.code == "json_too_complex"
+    assert refusal(check_depth, b"[" + less + b"]", 64) is None
+
+
+@pytest.mark.parametrize("text", ['"', '\\"', "\\", '["a"],', "[{"])
+def test_what_stands_within_one_string_makes_no_json_too_complex(text: str) -> None:
+    assert refusal(check_depth, msgspec.json.encode([text * MOST_STRINGS * 2]), 64) is None
 
 
 @given(st.binary(max_size=60) | OBJECTS.map(msgspec.json.encode))

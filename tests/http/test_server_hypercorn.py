@@ -8,9 +8,10 @@ import msgspec
 import pytest
 import trio
 from tests.http.app_world import World
-from tests.http.edge_world import GET, App, open_edge
+from tests.http.edge_world import GET, App, Calling, open_edge
 from tests.http.test_server_tls import TLSWorld
 
+from sluice.http.asgi import Receive, Scope, Send
 from sluice.http.foreign import ForeignConnection
 from sluice.http.http1.connection import Connection
 from sluice.http.services import AppSettings
@@ -135,3 +136,53 @@ async def test_a_fault_in_one_connection_ends_that_one_only(
         assert (await edge.request()).status == 200
         await bystander.leave()
         await edge.until_open(0)
+
+
+async def talk_until_left(_scope: Scope, receive: Receive, send: Send) -> None:
+    """A stream that its client leaves: it has no end."""
+    left = trio.Event()
+
+    async def listen() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not left.is_set():
+            await send({"type": "http.response.body", "body": b"more", "more_body": True})
+            await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("http1", ["sluice", "hypercorn"])
+async def test_who_asks_for_more_and_leaves_gives_its_place_back(http1: str) -> None:
+    app = Calling(talk_until_left)
+    async with open_edge(app, http1=http1, max_connections=1, keepalive_timeout=0.4) as edge:
+        for _ in range(2):
+            client = await edge.connect()
+            await client.send(GET * 2)
+            assert (await client.more()).startswith(b"HTTP/1.1 200")
+            client.reset_on_leaving()
+            await client.leave()
+            await edge.until_open(0)
+
+
+async def test_a_websocket_is_refused_and_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    async with open_edge(World().app, http1="hypercorn") as edge:
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        upgrade = f"Connection: Upgrade\r\nUpgrade: websocket\r\n{key}".encode()
+        assert (await edge.request(GET[:-2] + upgrade + b"\r\n")).status == 403
+        assert edge.state.counts.crashed == 0
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("before", [
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0",
+    GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n",
+])  # fmt: skip
+async def test_nobody_is_spoken_to_in_http2(before: bytes) -> None:
+    async with open_edge(App(), http1="hypercorn") as edge:
+        client = await edge.connect()
+        await client.send(before)
+        assert (await client.answer()).status in {200, 400}

@@ -151,6 +151,19 @@ async def test_past_the_limit_of_connections_a_client_is_told_503() -> None:
         assert (await edge.request()).status == 200
 
 
+async def test_who_has_gone_before_he_could_be_turned_away_costs_nobody_else_anything() -> None:
+    async with open_edge(App(), max_connections=1) as edge:
+        first = await edge.connect()
+        assert (await first.request()).status == 200
+        with socket.create_connection(edge.address) as gone:  # and back before it is accepted
+            gone.sendall(GET)
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        with trio.fail_after(PATIENCE):
+            while not edge.state.counts.turned_away:
+                await trio.testing.wait_all_tasks_blocked(0.001)
+        assert (await first.request()).status == 200
+
+
 # -- bodies that the application does not read ---------------------------------------------------
 
 

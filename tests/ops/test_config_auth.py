@@ -75,6 +75,27 @@ def test_the_secret_of_users_is_a_secret() -> None:
     assert "s" * 32 not in repr(config)
 
 
+def test_the_token_of_operators_is_a_secret() -> None:
+    config = read('[control]\ntoken = "env:T"', T="t" * 20)
+    assert "t" * 20 in config.secrets
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[auth.tokens]\nbatch = "sk-sluice-0"',
+        'auth.tokens = "sk-sluice-0"',
+        'auth.jwt = "sk-sluice-0"',
+        'providers.openai = "sk-sluice-0"',
+        'control = "sk-sluice-0"',
+    ],
+)
+def test_a_secret_in_the_place_of_its_table_is_not_told(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="it is a text, not a table") as raised:
+        read(text)
+    assert "sk-sluice-0" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

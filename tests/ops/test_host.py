@@ -9,12 +9,15 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from sluice.actors.metrics.merging import Extracted, Share
+from sluice.actors.metrics.tally import Delta
 from sluice.actors.settings import ConnectionSettings, ModelSettings, ProviderSettings
-from sluice.engine import Done
+from sluice.engine import Done, Event, SupervisorSpec, System
 from sluice.ops.config import Config
 from sluice.ops.host import Host
+from sluice.ops.place import identity
 from sluice.ops.reload import plan
-from sluice.ops.rolling import Interrupted, Rolling
+from sluice.ops.rolling import WORKERS, Interrupted, Rolling
 
 OLD = Config(connections=ConnectionSettings(limit=10))
 NEW = Config(
@@ -67,6 +70,39 @@ async def test_workers_are_replaced_by_such_as_have_the_new_configuration(host: 
     assert host.config == NEW
     assert host.slots.limit == 20
     assert "late" in host.tally.known.providers
+
+
+@pytest.mark.parametrize("workers", [1, 16])
+def test_all_workers_may_fall_at_once_three_times_before_any_other_is_taken_down(
+    workers: int,
+) -> None:
+    made = Host(OLD, [], workers)
+    made.close()
+    spec = next(each for each in made.tree().children if each.id == WORKERS)
+    assert isinstance(spec, SupervisorSpec)
+    assert (spec.intensity, spec.period) == (3 * workers, 5.0)
+
+
+class StoppedActors:
+    """A system of which an operator has stopped every actor: what they are told is lost."""
+
+    def ref(self, _path: str) -> StoppedActors:
+        return self
+
+    def tell_nowait(self, _message: object) -> None: ...
+
+
+def test_a_process_that_ended_is_forgotten_also_if_the_metrics_are_stopped_then(
+    host: Host,
+) -> None:
+    host.opened(cast("System", cast("Any", StoppedActors())))
+    share = Share(1, Extracted(Delta(), {"sse_queue_depth": [(("overflow",), 5.0)]}))
+    for name in ("worker-1", "worker-2"):
+        host.whole.take(identity(name, 1), share, 0.0)
+    host.on_event(Event(kind="process_signalled", path="workers/worker-1", incarnation=1, at=0.0))
+    assert set(host.whole.numbers()) == {"worker-1#1", "worker-2#1"}
+    host.on_event(Event(kind="process_killed", path="workers/worker-1", incarnation=1, at=0.0))
+    assert set(host.whole.numbers()) == {"worker-2#1"}
 
 
 async def test_what_is_live_replaces_no_worker_and_is_there_for_the_next(host: Host) -> None:

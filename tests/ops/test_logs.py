@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+from tests.actors.metrics.told import a_report
 
 from sluice.actors.metrics.reports import Attempt, RequestReport
 from sluice.actors.settings import ProviderSettings, Secret
@@ -21,17 +22,12 @@ from sluice.ops import logs
 Lines = list[dict[str, Any]]
 Logged = Callable[..., AbstractContextManager[Lines]]
 
-REPORT = RequestReport(
+REPORT = a_report(
     request_id="r1",
     stream_id="s1",
-    route="/v1/chat/completions",
-    streamed=True,
     outcome="failure",
-    http_status=200,
-    provider="openai",
     model="gpt",
     duration=1.2345678,
-    first_chunk=0.5,
     stream_duration=0.7,
     chunks=3,
     chunks_total=40,

@@ -8,13 +8,14 @@ from typing import Any
 import httpx2
 import pytest
 import trio
+from tests.actors.metrics.told import a_report
 from tests.real.service import Service, open_service
 
 from sluice.actors.metrics.accounting import updates
 from sluice.actors.metrics.catalog import ALL, Known, Metric
 from sluice.actors.metrics.exposition import TEXT, negotiate, render
 from sluice.actors.metrics.process import sample_process
-from sluice.actors.metrics.reports import Attempt, RequestReport
+from sluice.actors.metrics.reports import Attempt
 from sluice.actors.metrics.tally import Tally
 
 pytestmark = pytest.mark.real
@@ -26,20 +27,8 @@ KNOWN = Known(
     models=(("openai", "gpt-4"), ("openai", "sim-*"), ("anthropic", "claude-3")),
     version="1.2.3",
 )
-REPORT = RequestReport(
-    request_id="r",
-    stream_id="s",
-    route="/v1/chat/completions",
-    streamed=True,
-    outcome="success",
-    http_status=200,
-    provider="openai",
-    model="gpt-4",
-    duration=3.0,
-    first_chunk=0.2,
-    stream_duration=2.8,
-    chunks=7,
-    attempts=(Attempt("openai", "success", 0.15),),
+REPORT = a_report(
+    first_chunk=0.2, stream_duration=2.8, attempts=(Attempt("openai", "success", 0.15),)
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -252,6 +253,27 @@ async def test_a_folder_that_cannot_be_used_is_told_with_what_to_do(tmp_path: Pa
     (tmp_path / "store").write_text("a file")
     told = r"the embedded store cannot use .* \[store\] url"
     with pytest.RaisesGroup(pytest.RaisesExc(StartFailed, match=told)):
+        async with embedded(tmp_path):
+            raise AssertionError("started")
+
+
+def test_a_full_disk_is_told_with_what_to_do_and_holds_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    place = Place.below(str(tmp_path))
+    with monkeypatch.context() as disk:
+        disk.setattr("os.pwrite", full)
+        with pytest.raises(StoreStartError, match=r"No space left on device; set \[server\]"):
+            take(place)
+    os.close(take(place))
+
+
+async def test_a_log_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+    Place.below(str(tmp_path)).log.mkdir(parents=True)
+    with pytest.RaisesGroup(pytest.RaisesExc(StartFailed, match="Is a directory; set")):
         async with embedded(tmp_path):
             raise AssertionError("started")
 

@@ -22,8 +22,8 @@ from sluice.actors.breakers.breakers import (
 )
 from sluice.actors.breakers.circuits import Bulletin, Change, Circuits, Verdict
 from sluice.actors.breakers.permits import REFRESH, Permit, Permits
-from sluice.actors.failures import ClientLeft, Failure
-from sluice.actors.providers.upstream_failures import refused, stopped, too_slow
+from sluice.actors.failures import ClientLeft, Failure, UpstreamFault
+from sluice.actors.providers.upstream_failures import broken, refused, stopped, too_slow
 from sluice.actors.settings import (
     BreakerSettings,
     ModelSettings,
@@ -155,6 +155,23 @@ async def test_successes_are_told_only_where_failures_are_known_and_once_each(
         assert (await at.bulletin()).views == ()
         await at.fail()
         assert at.history == []
+
+
+async def test_calls_that_fail_between_others_that_answer_do_not_open_it_whatever_broke_before(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with replica() as at:
+        long = [await at.one.take(GPT) for _ in range(5)]
+        long[0].answered()
+        end(long[0], broken(UpstreamFault("cut")))
+        await trio.testing.wait_all_tasks_blocked()
+        for each in long[1:]:  # of which none has come to its end
+            await at.fail()
+            each.answered()
+            await trio.testing.wait_all_tasks_blocked()
+        assert at.history == []
+        for each in long[1:]:
+            end(each, well=True)
 
 
 async def test_time_alone_makes_it_half_open_and_the_first_content_of_one_probe_closes_it(

@@ -7,7 +7,7 @@ import pytest
 from sluice.actors.breakers.permits import breaker_open
 from sluice.actors.breakers.verdicts import COUNTS, counts
 from sluice.actors.failures import Failure, UpstreamFault
-from sluice.actors.formats import openai
+from sluice.actors.formats import reading
 from sluice.actors.providers import upstream_failures
 
 REASONS = ("refused", "unreachable", "tls", "reset", "cut", "protocol", "too_large")
@@ -22,8 +22,8 @@ def of_the_provider() -> list[Failure]:
         upstream_failures.too_large(),
         upstream_failures.wrong_content_type(),
         upstream_failures.in_band(),
-        openai.malformed("chunk", "streaming"),
-        openai.malformed("answer", "provider_call"),
+        reading.malformed("chunk", "streaming"),
+        reading.malformed("answer", "provider_call"),
         *(upstream_failures.refused(each, None, b"") for each in (429, 500, 502, 503, 504, 529)),
     ]
 

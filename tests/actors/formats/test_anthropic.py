@@ -10,6 +10,17 @@ from anthropic.types import Message, RawMessageStreamEvent
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from tests.actors.formats.heard import (
+    arguments,
+    assert_same,
+    event,
+    failure_of,
+    given_arguments,
+    joined,
+    pieces,
+    reasons,
+    texts,
+)
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.anthropic import AnthropicProvider
@@ -51,10 +62,6 @@ def ended(reason: str, **usage: Any) -> list[dict[str, Any]]:
     ]
 
 
-def event(data: dict[str, Any]) -> SseEvent:
-    return SseEvent(msgspec.json.encode(data), data["type"].encode())
-
-
 def read(*events: dict[str, Any], checked: bool = True) -> list[Chunk]:
     """All that a stream says; its events are what the SDK takes for such."""
     begun = {"type": "message_start", "message": BEGUN}
@@ -63,26 +70,6 @@ def read(*events: dict[str, Any], checked: bool = True) -> list[Chunk]:
         if checked:
             EVENTS.validate_python(each)
     return [reader.read(event(each)) for each in (begun, *events)]
-
-
-def joined(chunks: list[Chunk], field: str) -> str:
-    pieces = [getattr(choice.delta, field) for chunk in chunks for choice in chunk.choices]
-    return "".join(piece for piece in pieces if piece)
-
-
-def arguments(chunks: list[Chunk]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for chunk in chunks:
-        for choice in chunk.choices:
-            for call in choice.delta.tool_calls or ():
-                said = call["function"].get("arguments", "")
-                found[call["index"]] = found.get(call["index"], "") + said
-    return found
-
-
-def reasons(chunks: list[Chunk]) -> list[str]:
-    found = [choice.finish_reason for chunk in chunks for choice in chunk.choices]
-    return [reason for reason in found if reason]
 
 
 def test_text_comes_with_its_role_first_and_its_end_and_usage_last() -> None:
@@ -102,7 +89,7 @@ def test_text_comes_with_its_role_first_and_its_end_and_usage_last() -> None:
         "prompt_tokens": 17,
         "completion_tokens": 7,
         "total_tokens": 24,
-        "prompt_tokens_details": {"cached_tokens": 5},
+        "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 2},
     }
 
 
@@ -144,6 +131,30 @@ def test_tool_calls_are_counted_by_themselves_and_one_without_arguments_has_none
 
 def joined_ids(chunk: Chunk) -> bool:
     return any(call.get("id") for c in chunk.choices for call in c.delta.tool_calls or ())
+
+
+def test_what_a_tool_of_the_providers_own_is_called_with_is_no_part_of_another_call() -> None:
+    chunks = read(
+        start(0, type="tool_use", id="toolu_1", name="find", input={}),
+        delta(0, "input_json_delta", partial_json='{"a":1}'),
+        stop(0),
+        start(1, type="server_tool_use", id="srvtoolu_1", name="web_search", input={}),
+        delta(1, "input_json_delta", partial_json='{"query":"x"}'),
+        stop(1),
+        *ended("tool_use"),
+    )
+    assert arguments(chunks) == {0: '{"a":1}'}
+
+
+def test_why_the_model_refused_is_told_with_the_end() -> None:
+    details = {"type": "refusal", "category": "bio", "explanation": "I will not."}
+    delta_, end = ended("refusal")
+    chunks = read(delta_ | {"delta": delta_["delta"] | {"stop_details": details}}, end)
+    assert (joined(chunks, "refusal"), reasons(chunks)) == ("I will not.", ["content_filter"])
+    body = msgspec.json.decode(whole(reason="refusal")) | {"stop_details": details}
+    Message.model_validate(body)
+    told = msgspec.json.decode(AnthropicProvider().as_completion(msgspec.json.encode(body)))
+    assert told["choices"][0]["message"]["refusal"] == "I will not."
 
 
 @pytest.mark.parametrize(
@@ -258,28 +269,22 @@ def test_arguments_keep_every_digit() -> None:
     assert arguments(chunks) == {0: f'{{"a":{huge.decode()}}}'}
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"content":"x"}', b"\xff", b"[" * 10_000])
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"{}", b'{"content":"x"}', b"\xff", b'{"content":["\xff"]}', b"[" * 10_000]
+)
 def test_what_is_no_message_is_malformed(body: bytes) -> None:
-    for check in (AnthropicProvider().check_whole, AnthropicProvider().as_completion):
-        with pytest.raises(Failure) as caught:
-            check(body)
-        assert caught.value.code == "malformed_answer"
+    assert failure_of(AnthropicProvider(), body).code == "malformed_answer"
 
 
-texts = st.lists(st.text(), max_size=8)
-
-
-@given(texts, texts, st.dictionaries(st.text(), st.integers()), st.integers(1, 9))
+@given(texts, texts, given_arguments, st.integers(1, 9))
 def test_a_streamed_answer_says_what_the_same_one_says_whole(
-    thoughts: list[str], words: list[str], given_arguments: dict[str, int], size: int
+    thoughts: list[str], words: list[str], called_with: str, size: int
 ) -> None:
-    encoded = msgspec.json.encode(given_arguments).decode()
-    pieces = [encoded[at : at + size] for at in range(0, len(encoded), size)]
     chunks = read(
         *[delta(0, "thinking_delta", thinking=text) for text in thoughts],
         *[delta(1, "text_delta", text=text) for text in words],
         start(2, type="tool_use", id="t", name="f", input={}),
-        *[delta(2, "input_json_delta", partial_json=piece) for piece in pieces],
+        *[delta(2, "input_json_delta", partial_json=each) for each in pieces(called_with, size)],
         stop(2),
         *ended("tool_use", **USAGE),
         checked=False,
@@ -287,15 +292,8 @@ def test_a_streamed_answer_says_what_the_same_one_says_whole(
     body = whole(
         {"type": "thinking", "thinking": "".join(thoughts), "signature": "s"},
         {"type": "text", "text": "".join(words)},
-        {"type": "tool_use", "id": "t", "name": "f", "input": given_arguments},
+        {"type": "tool_use", "id": "t", "name": "f", "input": msgspec.json.decode(called_with)},
         reason="tool_use",
         checked=False,
     )
-    told = msgspec.json.decode(AnthropicProvider().as_completion(body))
-    message = told["choices"][0]["message"]
-    assert joined(chunks, "content") == message["content"]
-    assert joined(chunks, "reasoning_content") == message["reasoning_content"]
-    streamed = msgspec.json.decode(arguments(chunks)[0])
-    assert streamed == msgspec.json.decode(message["tool_calls"][0]["function"]["arguments"])
-    assert chunks[-2].usage == told["usage"]
-    assert reasons(chunks) == [told["choices"][0]["finish_reason"]]
+    assert_same(chunks, AnthropicProvider().as_completion(body))

@@ -10,7 +10,17 @@ from cohere.v2.types import V2ChatStreamResponse
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from tests.actors.formats.test_anthropic import arguments, joined, reasons
+from tests.actors.formats.heard import (
+    arguments,
+    assert_same,
+    event,
+    failure_of,
+    given_arguments,
+    joined,
+    pieces,
+    reasons,
+    texts,
+)
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.cohere import CohereProvider
@@ -43,10 +53,6 @@ def call(call_id: str, name: str, said: str = "") -> dict[str, Any]:
 
 def more(said: str) -> dict[str, Any]:
     return {"function": {"arguments": said}}
-
-
-def event(data: dict[str, Any]) -> SseEvent:
-    return SseEvent(msgspec.json.encode(data), data["type"].encode())
 
 
 def read(*events: dict[str, Any], checked: bool = True) -> list[Chunk]:
@@ -172,21 +178,13 @@ def whole(reason: str = "COMPLETE", **message: Any) -> bytes:
 
 @pytest.mark.parametrize("reason", ["ERROR", "TIMEOUT"])
 def test_a_whole_answer_that_failed_is_a_failure(reason: str) -> None:
-    for check in (CohereProvider().check_whole, CohereProvider().as_completion):
-        with pytest.raises(Failure) as caught:
-            check(whole(reason))
-        assert (caught.value.code, caught.value.stage) == (
-            "provider_error_in_stream",
-            "provider_call",
-        )
+    failure = failure_of(CohereProvider(), whole(reason))
+    assert (failure.code, failure.stage) == ("provider_error_in_stream", "provider_call")
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"message":{}}', b"\xff", b"[" * 10_000])
 def test_what_is_no_answer_is_malformed(body: bytes) -> None:
-    for check in (CohereProvider().check_whole, CohereProvider().as_completion):
-        with pytest.raises(Failure) as caught:
-            check(body)
-        assert caught.value.code == "malformed_answer"
+    assert failure_of(CohereProvider(), body).code == "malformed_answer"
 
 
 def test_an_answer_in_its_own_format_is_not_touched() -> None:
@@ -194,20 +192,15 @@ def test_an_answer_in_its_own_format_is_not_touched() -> None:
     assert CohereProvider().check_whole(body) == body
 
 
-texts = st.lists(st.text(), max_size=8)
-
-
-@given(texts, texts, st.dictionaries(st.text(), st.integers()), st.integers(1, 9))
+@given(texts, texts, given_arguments, st.integers(1, 9))
 def test_a_streamed_answer_says_what_the_same_one_says_whole(
-    thoughts: list[str], words: list[str], given_arguments: dict[str, int], size: int
+    thoughts: list[str], words: list[str], called_with: str, size: int
 ) -> None:
-    encoded = msgspec.json.encode(given_arguments).decode()
-    pieces = [encoded[at : at + size] for at in range(0, len(encoded), size)]
     chunks = read(
         *[say("tool-plan-delta", tool_plan=text) for text in thoughts],
         *[say("content-delta", 0, content={"text": text}) for text in words],
         say("tool-call-start", 0, tool_calls=call("c", "f")),
-        *[say("tool-call-delta", 0, tool_calls=more(piece)) for piece in pieces],
+        *[say("tool-call-delta", 0, tool_calls=more(each)) for each in pieces(called_with, size)],
         say("tool-call-end", 0),
         ended("TOOL_CALL"),
         checked=False,
@@ -216,12 +209,9 @@ def test_a_streamed_answer_says_what_the_same_one_says_whole(
         "TOOL_CALL",
         tool_plan="".join(thoughts),
         content=[{"type": "text", "text": text} for text in words],
-        tool_calls=[call("c", "f", encoded)],
+        tool_calls=[call("c", "f", called_with)],
     )
-    told = msgspec.json.decode(CohereProvider().as_completion(body))
-    message = told["choices"][0]["message"]
-    assert joined(chunks, "content") == (message["content"] or "")
-    assert joined(chunks, "reasoning_content") == message.get("reasoning_content", "")
-    assert arguments(chunks)[0] == message["tool_calls"][0]["function"]["arguments"]
-    assert chunks[-1].usage == told["usage"]
-    assert reasons(chunks) == [told["choices"][0]["finish_reason"]]
+    completion = CohereProvider().as_completion(body)
+    assert_same(chunks, completion)
+    called = msgspec.json.decode(completion)["choices"][0]["message"]["tool_calls"][0]
+    assert arguments(chunks)[0] == called["function"]["arguments"]

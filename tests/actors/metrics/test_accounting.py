@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.actors.metrics.told import a_report
 
 from sluice.actors.metrics.accounting import Load, Rates, Window, is_error, load_of, updates
 from sluice.actors.metrics.catalog import ALL, Known
@@ -17,23 +18,10 @@ KNOWN = Known(
     models=(("openai", "gpt-4"), ("anthropic", "claude-3")),
 )
 
-STREAMED = RequestReport(
-    request_id="r",
-    stream_id="s",
-    route="/v1/chat/completions",
-    streamed=True,
-    outcome="success",
-    http_status=200,
-    provider="openai",
-    model="gpt-4",
-    duration=3.0,
+STREAMED = a_report(
     stages=(("validation", 0.001), ("provider_call", 0.4), ("streaming", 2.5)),
     substages=(("validation", "validation", 0.001), ("provider_call", "first_content", 0.02)),
-    first_chunk=0.5,
-    stream_duration=2.5,
-    chunks=7,
     chunks_total=500,
-    attempts=(Attempt("openai", "success", 0.4),),
 )
 
 WHOLE = msgspec.structs.replace(

@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
+from tests.actors.metrics.told import a_report
 
 from sluice.actors.metrics.accounting import Window
 from sluice.actors.metrics.catalog import Known
@@ -23,7 +24,6 @@ from sluice.actors.metrics.metrics import (
     Vitals,
 )
 from sluice.actors.metrics.outbox import Outbox
-from sluice.actors.metrics.reports import Attempt, RequestReport
 from sluice.actors.metrics.tally import Tally
 from sluice.engine import ChildSpec, Message, Ref, SupervisorSpec, System, open_system
 
@@ -32,21 +32,7 @@ KNOWN = Known(
     models=(("openai", "gpt-4"), ("anthropic", "claude-3")),
     version="1.2.3",
 )
-REPORT = RequestReport(
-    request_id="r",
-    stream_id="s",
-    route="/v1/chat/completions",
-    streamed=True,
-    outcome="success",
-    http_status=200,
-    provider="openai",
-    model="gpt-4",
-    duration=3.0,
-    first_chunk=0.5,
-    stream_duration=2.5,
-    chunks=7,
-    attempts=(Attempt("openai", "success", 0.4),),
-)
+REPORT = a_report()
 REQUESTS = "sse_requests_total", ("success", "openai", "gpt-4")
 
 
@@ -230,16 +216,11 @@ async def test_a_crash_loses_nothing_counted(
 async def test_figures_are_the_load_of_the_last_minute(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    failed = RequestReport(
-        request_id="r",
-        stream_id="s",
-        route="/stream",
-        streamed=True,
+    failed = a_report(
         outcome="timeout",
         http_status=504,
-        provider="openai",
-        model="gpt-4",
-        duration=10.0,
+        first_chunk=None,
+        attempts=(),
         error=("timeout_error", "provider_call"),
     )
     ledger = Ledger()

@@ -15,7 +15,7 @@ from sluice.actors.metrics.ledger import Ledger
 from sluice.actors.metrics.merging import Whole
 from sluice.actors.metrics.metrics import Figures, Metrics, Render
 from sluice.actors.metrics.outbox import WAITING, Outbox
-from sluice.actors.metrics.shares import INTERVAL, UNASKED, Collector, Ended, GiveShares, ShareGiver
+from sluice.actors.metrics.shares import INTERVAL, UNASKED, Collector, GiveShares, ShareGiver
 from sluice.actors.metrics.tally import Tally
 from sluice.engine import ChildSpec, Ref, SupervisorSpec, System, open_system
 
@@ -155,7 +155,7 @@ async def test_gauges_of_a_worker_that_ended_vanish_and_its_counts_stay() -> Non
         await at.rendered()
         assert at.whole.tally.value("sse_queue_depth", ("overflow",)) == 5
         at.names.remove("w0")
-        await at.system.ref("metrics").tell(Ended("w0"))
+        at.whole.forget("w0")
         assert await at.rendered() == 1
         assert at.whole.tally.value("sse_queue_depth", ("overflow",)) == 0
 

@@ -149,3 +149,10 @@ def test_our_own_format_is_remembered_by_its_provider_too() -> None:
     flow, _ = translated(reads, SluiceClient())
     assert flow.kept is not None
     assert told_by(flow.kept, OpenAIProvider(), SluiceClient()).text == "ab"
+
+
+def test_a_number_that_nobody_can_hold_is_an_obstacle_and_no_mistake_of_ours() -> None:
+    huge = event("b").replace(b'{"id"', b'{"x": 1e999, "id"')
+    flow, _ = translated([event("a"), huge], OpenAIClient(usage=False))
+    assert flow.kept is not None
+    assert told_by(flow.kept, OpenAIProvider(), OpenAIClient(usage=False)).obstacle == "not_text"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from sluice.actors.failures import Failure, UpstreamFault
-from sluice.actors.formats.openai import malformed
+from sluice.actors.formats.reading import malformed
 from sluice.actors.providers.upstream_failures import (
     broken,
     internal,

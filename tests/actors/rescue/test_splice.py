@@ -163,3 +163,14 @@ def test_a_tool_call_where_text_was_expected_differs_and_after_it_is_passed_on()
     seen = spliced(begun, [CALL], Overlap("", exact=False))
     assert seen[-1]["choices"][0]["delta"] == CALL["choices"][0]["delta"]
     assert seen[-1]["id"] == "first"
+
+
+@pytest.mark.parametrize("told", ["", "Once"])
+def test_content_in_parts_goes_on_with_nothing_that_it_might_repeat(told: str) -> None:
+    first = frames("first", told)[:-2]
+    parts = [{"index": 0, "delta": {"content": [{"type": "text", "text": "Once"}]}}]
+    if told:
+        with pytest.raises(Differs):
+            spliced(first, [{"id": "second", "choices": parts}])
+    else:
+        assert len(spliced(first, [{"id": "second", "choices": parts}])) == len(first) + 1

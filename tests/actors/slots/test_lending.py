@@ -227,6 +227,24 @@ async def test_without_its_host_a_worker_says_that_it_cannot_find_out(
         assert await at.begins("one", "a")
 
 
+@pytest.mark.parametrize("look", [False, True])
+async def test_who_leaves_while_a_slot_is_borrowed_for_it_strands_none(*, look: bool) -> None:
+    """It gives back what it may have been granted (`Returns.put`), before it is granted."""
+    async with replica(2) as at:
+        await at.system.pause("connections")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(at.begins, "one", "left")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        at.returns["one"].put("left")
+        if look:
+            at.leased["one"].take_back()
+        await at.system.resume("connections")
+        assert await at.begins("one", "a")
+        assert await at.begins("two", "b")
+        assert not await at.begins("one", "c")
+
+
 async def test_an_answer_that_came_too_late_strands_nothing(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

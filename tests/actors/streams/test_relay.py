@@ -284,6 +284,22 @@ async def test_without_a_slot_the_answer_is_429_with_retry_after_and_no_provider
         assert at.report.error == ("connection_pool_exhausted", "admission")
 
 
+async def test_a_failure_that_cannot_be_told_by_a_mistake_of_ours_is_reported_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with world() as at:
+
+        def mistaken(*_: object) -> bytes:
+            raise KeyError("ours")
+
+        monkeypatch.setattr(at.stream.job.format, "failure_body", mistaken)
+        at.provider.fault = UpstreamFault("refused")
+        await at.live()
+        assert [type(fault) for fault in at.faults] == [KeyError]
+        assert at.client.aborted
+        assert at.report.end == "provider_refused"
+
+
 async def test_a_manager_that_crashed_on_us_is_asked_once_more(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

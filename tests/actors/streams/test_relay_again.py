@@ -17,10 +17,17 @@ from tests.actors.fakes import FakePoller, FakeUpstream
 from tests.actors.streams.test_relay import END, ID, TIMEOUTS, FakeCall, FakeProvider, World, event
 
 from sluice.actors.failures import Failure, UpstreamFault
+from sluice.actors.formats.anthropic import AnthropicProvider
+from sluice.actors.formats.cohere import CohereProvider
+from sluice.actors.formats.format import ClientFormat, ProviderFormat
+from sluice.actors.formats.openai import OpenAIProvider
 from sluice.actors.metrics.accounting import updates
 from sluice.actors.providers.upstream_failures import stopped
 from sluice.actors.settings import ModelSettings, RescueSettings, RetrySettings, Routing, Timeouts
 from sluice.actors.streams.stream import Stream
+from sluice.http.formats.anthropic_format import AnthropicClient
+from sluice.http.formats.cohere_format import CohereClient
+from sluice.http.validation import AskedInOpenAI
 
 Answer = Callable[["Script", FakeCall], None]
 RETRIES = RetrySettings(attempts=2, backoff=1.0, max_wait=8.0, budget=60.0)
@@ -90,6 +97,16 @@ def opens_and_is_silent(_: Script, call: FakeCall) -> None:
 
 
 ROLE = b'data: {"id":"theirs","choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n'
+ANTHROPICS = [
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+]
+COHERES = ["message-start", "content-start", "content-delta", "content-end", "message-end"]
+"""What a client of theirs is told of an answer in one piece."""
 WELL = says(ROLE, event("hello"), END)
 WHOLE = says(b'{"choices": [{"message": {"content": "hello"}}]}')
 
@@ -189,6 +206,56 @@ async def test_what_may_get_better_is_asked_again_and_its_client_sees_one_whole_
         assert at.report.error is None
         assert [each.status for each in at.report.attempts] == ["failure", "success"]
         assert [each.by for each in at.report.again] == ["retry"]
+
+
+def begun_by_anthropic(_: Script, call: FakeCall) -> None:
+    for data in (
+        b'{"type":"message_start","message":{}}',
+        b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
+    ):
+        name = json.loads(data)["type"].encode()
+        call.connection.say(b"event: %b\ndata: %b\n\n" % (name, data))
+    call.connection.say(UpstreamFault("cut"))
+
+
+def begun_by_cohere(_: Script, call: FakeCall) -> None:
+    for data in (
+        b'{"type":"message-start","id":"theirs"}',
+        b'{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text"}}}}',
+    ):
+        name = json.loads(data)["type"].encode()
+        call.connection.say(b"event: %b\ndata: %b\n\n" % (name, data))
+    call.connection.say(UpstreamFault("cut"))
+
+
+@pytest.mark.parametrize(
+    ("client", "provider", "begun", "kinds"),
+    [
+        (AnthropicClient("a"), OpenAIProvider(), says(ROLE, UpstreamFault("cut")), ANTHROPICS),
+        (AnthropicClient("a"), AnthropicProvider(), begun_by_anthropic, ANTHROPICS),
+        (CohereClient(), OpenAIProvider(), says(ROLE, UpstreamFault("cut")), COHERES),
+        (CohereClient(), CohereProvider(), begun_by_cohere, COHERES),
+    ],
+    ids=["Anthropic's, translated", "Anthropic's", "Cohere's, translated", "Cohere's"],
+)
+async def test_of_an_answer_that_was_held_back_the_next_one_takes_nothing_for_said(
+    client: ClientFormat,
+    provider: ProviderFormat,
+    begun: Answer,
+    kinds: list[str],
+    direct: bool,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with chain(direct=direct, a=[begun], b=[WELL]) as at:
+        at.services = msgspec.structs.replace(at.services, retries=RetrySettings(attempts=0))
+        asked = AskedInOpenAI({"messages": msgspec.Raw(b'[{"role":"user","content":"x"}]')}, True)
+        job = msgspec.structs.replace(at.stream.job, format=client.anew(), asked=asked)
+        at.stream = Stream(ID, job, at.client, at.services)
+        at.scripts["a"].format = cast("Any", provider)
+        await at.live()
+        lines = at.client.received.decode().splitlines()
+        assert [json.loads(line[6:])["type"] for line in lines if line[:6] == "data: "] == kinds
+        assert at.asked == {"a": 1, "b": 1}
 
 
 async def test_the_waits_double_and_are_by_chance(

@@ -79,6 +79,10 @@ def says(*data: bytes | Exception, ends: bool = True, together: bool = True) -> 
     return answer
 
 
+def says_nothing(_: Script, call: Any) -> None:
+    """Until the test has it say something."""
+
+
 def whole(name: str, text: str = TEXT) -> Answer:
     return says(*opening(name, text), *closing(name))
 
@@ -357,6 +361,22 @@ async def test_an_answer_that_lacked_nothing_but_its_end_was_whole(
         assert [each.status for each in at.report.attempts] == ["failure"]
 
 
+@pytest.mark.parametrize("others_began", [True, False])
+async def test_one_of_several_answers_that_has_its_reason_does_not_make_the_others_whole(
+    others_began: bool, direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    other = {"choices": [{"index": 1, "delta": {"content": "Once"}, "finish_reason": None}]}
+    said = [frame("a", {"content": "Once"}), frame("a", {}, finish="stop")]
+    if others_began:
+        said.insert(0, b"data: " + json.dumps(other).encode() + b"\n\n")
+    async with chain(direct=direct, a=[says(*said, CUT)], b=[whole("b")]) as at:
+        ask(at, n=2)
+        await at.live()
+        assert at.error["code"] == "provider_cut"
+        assert b"[DONE]" not in at.client.received
+        assert at.report.rescues == (Rescue("a", "impossible"),)
+
+
 CALL = {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{"}}]}
 
 
@@ -442,6 +462,78 @@ async def test_the_total_time_is_over_for_whoever_would_go_on(
                 at.scripts["a"].calls[0].connection.say(b": ping\n\n")
         check_told(at, "total_timeout", TEXT[:18])
         assert at.asked["b"] == 0
+
+
+async def test_who_goes_on_has_what_was_left_of_the_total_time_and_is_not_blamed_for_the_rest(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    slow = says(*opening("b", TEXT[:27]), ends=False)
+    async with chain(direct=direct, a=[says_nothing], b=[slow], c=[whole("c")]) as at:
+        ask(at)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(at.live)
+            await trio.testing.wait_all_tasks_blocked()
+            first = at.scripts["a"].calls[0].connection
+            first.say(*opening("a", TEXT[:18]))
+            for _ in range(3):
+                await trio.sleep(20)
+                first.say(b": ping\n\n")
+            first.say(CUT)
+            while not at.stream.ended.is_set():
+                await trio.sleep(10)
+                at.scripts["b"].calls[0].connection.say(b": ping\n\n")
+        assert at.report.duration == pytest.approx(TIMEOUTS.total, abs=1)
+        check_told(at, "provider_cut", TEXT[:27])
+        assert at.asked == {"a": 1, "b": 1, "c": 0}
+        assert [each.status for each in at.report.attempts] == ["failure", "success"]
+
+
+async def test_who_is_silent_when_the_total_time_is_over_is_not_blamed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def silent(script: Script, _: Any) -> None:
+        script.silence = 1000
+
+    async with chain(a=[says_nothing], b=[silent]) as at:
+        ask(at)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(at.live)
+            await trio.testing.wait_all_tasks_blocked()
+            first = at.scripts["a"].calls[0].connection
+            first.say(*opening("a", TEXT[:18]))
+            for _ in range(4):
+                await trio.sleep(TIMEOUTS.total / 4 - 1)
+                first.say(b": ping\n\n")
+            first.say(CUT)
+        assert at.report.duration == pytest.approx(TIMEOUTS.total, abs=1)
+        check_told(at, "provider_cut", TEXT[:18])
+        assert [each.provider for each in at.report.attempts] == ["a"]
+
+
+REFUSED = b'data: {"error": {"message": "no", "code": "content_policy_violation"}}\n\n'
+
+
+async def test_a_content_policys_refusal_in_mid_stream_is_told_and_nobody_else_is_asked(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with chain(direct=direct, a=[breaks_off(18, REFUSED)], b=[whole("b")]) as at:
+        ask(at)
+        await at.live()
+        check_told(at, "content_policy", TEXT[:18])
+        assert at.asked == {"a": 1, "b": 0}
+        assert at.report.rescues == ()
+
+
+@pytest.mark.parametrize("prefill", [(), ("b",)])
+async def test_a_refusal_of_who_would_go_on_is_final_too(
+    prefill: tuple[str, ...], autojump_clock: trio.testing.MockClock
+) -> None:
+    others: Any = {"b": [status(400, code="content_policy_violation")], "c": [whole("c")]}
+    async with chain(a=[breaks_off(18)], **others) as at:
+        ask(at, prefill=prefill)
+        await at.live()
+        check_told(at, "provider_cut", TEXT[:18])
+        assert at.asked == {"a": 1, "b": 1, "c": 0}
 
 
 @pytest.mark.parametrize("when", ["before the head", "while it is held back", "after it went on"])

@@ -10,7 +10,19 @@ import pytest
 from anthropic.types import Message, RawMessageStreamEvent
 from anthropic.types.shared import ErrorResponse
 from hypothesis import given
-from tests.http.said import USAGE, Said, chunk, chunks, datas, merged, passed, things, told
+from tests.http.said import (
+    BROKEN,
+    USAGE,
+    Said,
+    chunk,
+    chunks,
+    datas,
+    merged,
+    passed,
+    things,
+    told,
+    whole_from,
+)
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Event
@@ -20,7 +32,6 @@ from sluice.http.formats.anthropic_format import AnthropicClient
 EVENT: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(RawMessageStreamEvent)
 KINDS = {"text": "text", "thinking": "thinking", "tool_use": "call"}
 DELTAS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-BROKEN = Failure("provider_error", "streaming", "It broke.", status=502, code="provider_cut")
 
 
 def blocks_in(events: list[Event]) -> list[tuple[str, str, str]]:
@@ -91,6 +102,21 @@ def test_cached_tokens_are_not_counted_among_the_inputs() -> None:
         "input_tokens": 8,
         "cache_read_input_tokens": 4,
         "output_tokens": 7,
+    }
+
+
+def test_tokens_written_to_a_cache_and_thought_are_told_apart() -> None:
+    usage = USAGE | {
+        "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }
+    *_, delta, _ = datas(told(AnthropicClient("claude"), [chunk(reason="stop", usage=usage)]))
+    assert delta["usage"] == {
+        "input_tokens": 5,
+        "cache_read_input_tokens": 4,
+        "cache_creation_input_tokens": 3,
+        "output_tokens": 7,
+        "output_tokens_details": {"thinking_tokens": 2},
     }
 
 
@@ -186,9 +212,7 @@ def test_an_event_that_cannot_be_read_is_not_taken_for_a_block() -> None:
 
 def whole(message: dict[str, Any], reason: str = "stop") -> dict[str, Any]:
     """The message made of a completion."""
-    choice = {"index": 0, "message": message, "finish_reason": reason}
-    body = {"id": "c", "choices": [choice], "usage": USAGE}
-    made = AnthropicClient("claude").whole(msgspec.json.encode(body))
+    made = whole_from(AnthropicClient("claude"), message, reason)
     Message.model_validate_json(made)
     decoded: dict[str, Any] = msgspec.json.decode(made)
     return decoded

@@ -4,50 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
+from tests.http.formats.asking import ANTHROPIC, HELLO
 
-from sluice.actors.failures import Failure
-from sluice.http.formats.anthropic_request import AskedInAnthropic, read_messages
-
-HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello"}]
 PNG = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
 
-
-def ask(**more: Any) -> dict[str, Any]:
-    return {"model": "claude", "max_tokens": 100, "messages": HELLO, **more}
-
-
-def asked(body: dict[str, Any] | bytes) -> AskedInAnthropic:
-    raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return AskedInAnthropic(read_messages(raw, 64)[1])
-
-
-def for_openai(**more: Any) -> dict[str, Any]:
-    """The body that an OpenAI provider gets."""
-    body = asked(ask(**more)).body_for("openai", "gpt-4o")
-    decoded: dict[str, Any] = msgspec.json.decode(body)
-    return decoded
-
-
-def refused(body: dict[str, Any] | bytes) -> Failure:
-    with pytest.raises(Failure) as raised:
-        asked(body)
-    assert raised.value.status == 400
-    return raised.value
-
-
-def untranslatable(**more: Any) -> str | None:
-    """The field that has no word in OpenAI's format."""
-    request = asked(ask(**more))
-    with pytest.raises(Failure) as raised:
-        request.body_for("openai", None)
-    failure = raised.value
-    assert (failure.status, failure.code) == (400, "untranslatable")
-    assert (failure.error_type, failure.stage) == ("validation_error", "validation")
-    assert failure.param is not None
-    assert failure.message.startswith(failure.param)
-    return failure.param
+ask, asked, refused, for_openai = (
+    ANTHROPIC.ask,
+    ANTHROPIC.asked,
+    ANTHROPIC.refused,
+    ANTHROPIC.for_openai,
+)
 
 
 # -- the same format on both sides -------------------------------------------------------------
@@ -89,6 +56,12 @@ def test_every_field_but_the_model_reaches_a_provider_of_the_format_byte_for_byt
         (ask(tools=[{"input_schema": {}}]), "tools[0].name", "missing_required_parameter"),
         (ask(tools=[{"name": "f"}]), "tools[0].input_schema", "missing_required_parameter"),
         (ask(thinking={}), "thinking.type", "missing_required_parameter"),
+        (
+            ask(thinking={"type": "enabled"}),
+            "thinking.budget_tokens",
+            "missing_required_parameter",
+        ),
+        (ask(tool_choice={"type": "tool"}), "tool_choice.name", "missing_required_parameter"),
     ],
 )
 def test_what_is_wrong_or_missing_is_refused_by_name(
@@ -96,12 +69,6 @@ def test_what_is_wrong_or_missing_is_refused_by_name(
 ) -> None:
     failure = refused(body)
     assert (failure.param, failure.code) == (param, code)
-
-
-def test_json_that_nests_too_deep_or_is_none_is_refused() -> None:
-    assert refused(b"{").code == "invalid_json"
-    assert refused(b"[" * 100).code == "json_too_deep"
-    assert refused(b'{"model":"\xff"}').code == "invalid_json"
 
 
 # -- in OpenAI's words -------------------------------------------------------------------------
@@ -118,7 +85,7 @@ def test_a_request_is_told_in_openais_words() -> None:
         service_tier="standard_only",
     )
     assert body == {
-        "model": "gpt-4o",
+        "model": "theirs",
         "messages": [{"role": "system", "content": "Be brief"}, *HELLO],
         "max_completion_tokens": 100,
         "stop": ["END"],
@@ -128,11 +95,6 @@ def test_a_request_is_told_in_openais_words() -> None:
         "user": "u-1",
         "service_tier": "default",
     }
-
-
-def test_of_a_stream_the_usage_is_asked_for() -> None:
-    body = for_openai(stream=True)
-    assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
 
 
 def test_a_conversation_with_images_thinking_and_tools_is_told() -> None:
@@ -278,13 +240,18 @@ def test_a_schema_for_the_answer_is_told() -> None:
         ({"tools": [{"name": "f", "input_schema": {}, "x": 1}]}, "tools[0].x"),
         ({"thinking": {"type": "adaptive", "display": "omitted"}}, "thinking.display"),
         ({"speed": "fast"}, "speed"),
+        ({"thinking": {"type": "between_tools"}}, "thinking.type"),
+        (
+            {"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}},
+            "output_config.effort",
+        ),
         ({"tool_choice": {"type": "x_new"}}, "tool_choice.type"),
     ],
 )
 def test_what_openai_has_no_word_for_is_refused_by_name(
     request_: dict[str, Any], param: str
 ) -> None:
-    assert untranslatable(**request_) == param
+    assert ANTHROPIC.untranslatable("openai", **request_) == param
 
 
 @pytest.mark.parametrize(
@@ -307,4 +274,5 @@ def test_a_block_that_openai_has_no_word_for_is_refused_by_its_place(
     block: dict[str, Any], where: str
 ) -> None:
     messages = [{"role": "user", "content": [block]}]
-    assert untranslatable(messages=messages) == f"messages[0].content[0].{where}"
+    param = ANTHROPIC.untranslatable("openai", messages=messages)
+    assert param == f"messages[0].content[0].{where}"

@@ -9,7 +9,18 @@ import pytest
 from cohere.v2.types.v2chat_response import V2ChatResponse
 from cohere.v2.types.v2chat_stream_response import V2ChatStreamResponse
 from hypothesis import given
-from tests.http.said import USAGE, Said, chunk, chunks, datas, merged, passed, things, told
+from tests.http.said import (
+    BROKEN,
+    Said,
+    chunk,
+    chunks,
+    datas,
+    merged,
+    passed,
+    things,
+    told,
+    whole_from,
+)
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Event
@@ -19,7 +30,6 @@ TYPES = {
     each.model_fields["type"].default: each for each in get_args(get_args(V2ChatStreamResponse)[0])
 }
 TOKENS = {"input_tokens": 12, "output_tokens": 7}
-BROKEN = Failure("provider_error", "streaming", "It broke.", status=502, code="provider_cut")
 
 
 def parts_in(events: list[Event]) -> list[tuple[str, str, str]]:
@@ -147,8 +157,7 @@ def test_an_event_that_cannot_be_read_is_not_taken_for_a_part() -> None:
 
 def whole(message: dict[str, Any], reason: str = "stop") -> dict[str, Any]:
     """The response made of a completion."""
-    choice = {"index": 0, "message": message, "finish_reason": reason}
-    made = CohereClient().whole(msgspec.json.encode({"choices": [choice], "usage": USAGE}))
+    made = whole_from(CohereClient(), message, reason)
     V2ChatResponse.model_validate_json(made)
     decoded: dict[str, Any] = msgspec.json.decode(made)
     return decoded

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from openai.types.chat import ChatCompletionChunk
+from tests.http.said import BROKEN
 
 from sluice.actors.failures import Failure, Told
 from sluice.actors.formats.format import Choice, Chunk, ClientFormat, Delta, Event
@@ -14,7 +15,6 @@ from sluice.http.formats.openai_format import OpenAIClient
 from sluice.http.formats.sluice_format import SluiceClient
 
 CHUNK = msgspec.json.Decoder(Chunk)
-BROKEN = Failure("provider_error", "streaming", "It broke.", status=502, code="provider_cut")
 BUSY = Failure(
     "connection_pool_exhausted", "admission", "Full.", status=429, code="full", retry_after=1.2
 )

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.http.formats.asking import ANTHROPIC, COHERE
 from tests.http.said import Said, chunks, merged, things, told
 
 from sluice.actors.formats.anthropic import AnthropicProvider
@@ -20,10 +21,8 @@ from sluice.actors.formats.requests import translated
 from sluice.actors.formats.sse import SseEvent
 from sluice.http.formats.anthropic_format import AnthropicClient
 from sluice.http.formats.anthropic_hub import to_openai as from_anthropic
-from sluice.http.formats.anthropic_request import AskedInAnthropic, read_messages
 from sluice.http.formats.cohere_format import CohereClient
 from sluice.http.formats.cohere_hub import to_openai as from_cohere
-from sluice.http.formats.cohere_request import AskedInCohere, read_cohere
 from sluice.http.validation import Fields, encoded
 from sluice.ops.simulator.anthropic import Anthropic
 from sluice.ops.simulator.cohere import Cohere
@@ -209,14 +208,12 @@ def test_a_request_of_coheres_is_the_same_after_it_was_told_in_openais_words(
 
 @given(anthropic_requests)
 def test_a_request_of_anthropics_is_one_that_openai_would_take(request: dict[str, Any]) -> None:
-    asked = AskedInAnthropic(read_messages(msgspec.json.encode(request), 64)[1])
-    OpenAI().parse(asked.body_for("openai", "other"), [])
+    OpenAI().parse(ANTHROPIC.asked(request).body_for("openai", "other"), [])
 
 
 @given(cohere_requests)
 def test_a_request_of_coheres_is_one_that_openai_would_take(request: dict[str, Any]) -> None:
-    asked = AskedInCohere(read_cohere(msgspec.json.encode(request), 64)[1])
-    OpenAI().parse(asked.body_for("openai", "other"), [])
+    OpenAI().parse(COHERE.asked(request).body_for("openai", "other"), [])
 
 
 @given(st.data())
@@ -226,9 +223,9 @@ def test_a_plain_request_of_either_is_one_that_the_other_would_take(data: st.Dat
     )
     body = {"model": "m", "messages": data.draw(turns), "temperature": 0.5}
     to_cohere = {**body, "max_tokens": 9, "thinking": {"type": "disabled"}}
-    anthropic = AskedInAnthropic(read_messages(msgspec.json.encode(to_cohere), 64)[1])
+    anthropic = ANTHROPIC.asked(to_cohere)
     Cohere().parse(anthropic.body_for("cohere", "other"), [])
-    cohere = AskedInCohere(read_cohere(msgspec.json.encode(body), 64)[1])
+    cohere = COHERE.asked(body)
     said = cohere.body_for("anthropic", "other", max_tokens=77)
     Anthropic().parse(said, [(b"anthropic-version", b"1")])
     assert msgspec.json.decode(said)["max_tokens"] == 77
@@ -249,7 +246,7 @@ def test_what_a_third_format_has_no_word_for_is_named_as_the_client_called_it(
     asked: dict[str, Any], param: str
 ) -> None:
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
-    request = AskedInAnthropic(read_messages(msgspec.json.encode({**body, **asked}), 64)[1])
+    request = ANTHROPIC.asked({**body, **asked})
     with pytest.raises(Exception, match=rf"^{param} cannot be said .*'cohere'") as raised:
         request.body_for("cohere", None)
     assert getattr(raised.value, "param", None) == param

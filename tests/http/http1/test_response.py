@@ -8,6 +8,7 @@ import pytest
 
 from sluice.actors.failures import ClientLeft
 from sluice.http.edge_settings import EdgeSettings
+from sluice.http.http1.bodies import Bodies
 from sluice.http.http1.body_reader import BodyReader
 from sluice.http.http1.head import HeadReader
 from sluice.http.http1.response import Response
@@ -51,7 +52,7 @@ def respond_on(
     as_wire = cast("Wire", wire)
     found = HeadReader(SETTINGS).feed(first + b"\r\nHost: a\r\n\r\n")
     assert found is not None
-    body = BodyReader(as_wire, found[0], SETTINGS)
+    body = BodyReader(as_wire, found[0], SETTINGS, Bodies(1000))
     return Response(as_wire, found[0], body, lambda: goes_on)
 
 

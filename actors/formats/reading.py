@@ -1,0 +1,67 @@
+"""What a provider sent, read as what its format says that it is. Pure.
+
+It is a stranger's: what is not UTF-8, not JSON, nested without end or without what must be there
+is a `Failure`, and nothing that somebody said.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from sluice.actors.failures import Failure
+
+T = TypeVar("T")
+
+WRONG: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What is raised by decoding what is not as it should be."""
+
+
+class EventType(msgspec.Struct, gc=False):
+    """An event of which only the type is known to be as it should."""
+
+    type: str
+
+
+event_type: Final = msgspec.json.Decoder(EventType)
+
+
+def check_utf8(data: bytes) -> None:
+    """Refuse what is no UTF-8: the decoder does not look into the fields that it skips."""
+    if not data.isascii():
+        data.decode()
+
+
+def read_answer(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """``body``, a whole answer, as ``decoder``'s type. Raises a 502 `Failure`."""
+    try:
+        check_utf8(body)
+        return decoder.decode(body)
+    except WRONG as error:
+        raise malformed("answer", "provider_call") from error
+
+
+def pass_over(data: bytes, known: frozenset[str], error: Exception) -> None:
+    """Raise a 502 `Failure` for an event that could not be read, which is ``error``.
+
+    Unless it is of a type that is not among the ``known``: such a one may be as it likes.
+    """
+    try:
+        if event_type.decode(data).type not in known:
+            check_utf8(data)
+            return
+    except WRONG:
+        pass
+    raise malformed("chunk", "streaming") from error
+
+
+def malformed(what: str, stage: str) -> Failure:
+    """What the provider sent is not what its format says."""
+    return Failure(
+        "serialization_error",
+        "streaming" if stage == "streaming" else "provider_call",
+        f"The provider sent a malformed {what}.",
+        status=502,
+        code="malformed_" + what,
+    )
