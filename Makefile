@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type deterministic real coverage lock clean environment \
+.PHONY: help demo test lint type checks deterministic real coverage lock clean environment \
 	dev-environment programs npm
 
 # Debian keeps nginx where only root looks.
@@ -15,7 +15,11 @@ unexport PYTHONDONTWRITEBYTECODE
 PY := .venv/bin/python
 NPM := tests/real/npm
 CODE := engine actors http ops tests
-DETERMINISTIC := --quiet -m "not real and not loopback" -n auto --maxprocesses 8 --dist worksteal
+# Folders without such tests are not even imported: all processes save the official clients.
+DETERMINISTIC := --quiet -m "not real and not loopback" --ignore tests/real --ignore tests/service \
+	-n auto --maxprocesses 8 --dist worksteal
+# They wait half of the time: more of them at once than there are cores.
+REAL := --quiet -m "real or loopback" -n 3 --dist loadgroup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -23,7 +27,12 @@ help: ## this list
 demo: environment ## the service on 127.0.0.1:8000, with a simulated provider behind it
 	@exec $(PY) -m sluice.ops.demo
 
-test: programs lint type deterministic real coverage ## all checks and all tests, with what they need
+test: programs checks deterministic real coverage ## all checks and all tests, with what they need
+
+checks: dev-environment # `lint` and `type` at the same time: mypy has one core only
+	@$(MAKE) --no-print-directory type & types=$$!
+	$(MAKE) --no-print-directory lint || { kill $$types 2>/dev/null || true; exit 1; }
+	wait $$types
 
 lint: dev-environment ## style, and mistakes of asynchronous code
 	$(PY) -m ruff check --output-format=concise $(CODE)
@@ -39,11 +48,12 @@ deterministic: dev-environment ## the tests that are pure or on virtual time: un
 
 real: dev-environment programs npm ## the tests with sockets, nginx, Prometheus, Chromium, Node
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest --quiet -m "real or loopback" -n auto --maxprocesses 4 --dist loadfile
+	$(PY) -m coverage run -m pytest $(REAL)
 
-# The deterministic tests once more: the tracer makes them three times as slow.
+# The deterministic tests once more, with fewer examples of each property: the tracer makes them
+# three times as slow.
 coverage: real
-	$(PY) -m coverage run -m pytest $(DETERMINISTIC)
+	$(PY) -m coverage run -m pytest $(DETERMINISTIC) --hypothesis-profile brief
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report --skip-covered --skip-empty
 

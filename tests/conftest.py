@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.descriptors import descriptors, opened_since
 
 LOOPBACK = (
+    "tests/real/*",
     "tests/service/*",
     "tests/http/test_server*",
     "tests/http/test_edge*",
@@ -28,6 +30,12 @@ LOOPBACK = (
 )
 """Tests with real sockets, clocks or subprocesses. All others are pure or on virtual time."""
 
+
+settings.register_profile("whole", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""No example has a time budget, nor has making one: the machine may be slow."""
+settings.register_profile("brief", parent=settings.get_profile("whole"), max_examples=20)
+"""To see what is covered."""
+settings.load_profile("whole")
 
 DATA_DIR = "SLUICE_SERVER__DATA_DIR"
 

@@ -10,6 +10,7 @@ Promises:
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from contextlib import suppress
@@ -263,7 +264,9 @@ def _key(value: str) -> str:
     return value
 
 
+@functools.cache
 def _version() -> str:
+    """Read once: it takes longer than all else that a provider's start does."""
     try:
         return metadata.version("sluice-sse")
     except metadata.PackageNotFoundError:

@@ -6,10 +6,11 @@ so that a frame is made by putting a token between two constant halves.
 
 from __future__ import annotations
 
+import functools
 import random
 import zlib
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -55,10 +56,9 @@ class Answers:
     """All that can be said, from one seed."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 -- to be repeatable is the point
-        text = _corpus(self._random)
-        self._tokens = [escape(token) for token in text] * 2
-        self._starts = [i for i, token in enumerate(text) if token[0].isupper()]
+        self._tokens, self._starts, chance = _begun(seed)
+        self._random = random.Random()  # noqa: S311 -- to be repeatable is the point
+        self._random.setstate(chance)
 
     def identifier(self, prefix: str, length: int = 24) -> str:
         """A fresh id, such as ``chatcmpl-6f0c...``."""
@@ -137,6 +137,15 @@ def _value(schema: object) -> object:
         "null": None,
     }
     return simple.get(schema.get("type"), "water")
+
+
+@functools.lru_cache(maxsize=8)
+def _begun(seed: int) -> tuple[list[bytes], list[int], tuple[Any, ...]]:
+    """All tokens, where sentences start, and how chance goes on; once for all of the same seed."""
+    chance = random.Random(seed)  # noqa: S311 -- to be repeatable is the point
+    text = _corpus(chance)
+    starts = [i for i, token in enumerate(text) if token[0].isupper()]
+    return [escape(token) for token in text] * 2, starts, chance.getstate()
 
 
 def _corpus(rng: random.Random) -> list[str]:

@@ -66,27 +66,31 @@ def use(message: Acquire) -> None:
 }
 
 
-def run_mypy(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
-    snippet = folder / "snippet.py"
-    snippet.write_text(PRELUDE + source)
+def errors_in(folder: Path, **sources: str) -> dict[str, set[str]]:
+    """The lines in which mypy finds errors, by the name of the source."""
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(PRELUDE + source)
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / "cache")]
-    return subprocess.run(
-        [*command, "--config-file", str(ROOT / "pyproject.toml"), str(snippet)],
+    ended = subprocess.run(
+        [*command, "--config-file", str(ROOT / "pyproject.toml"), str(folder)],
         capture_output=True,
         text=True,
         cwd=ROOT,
         check=False,
     )
+    lines = [line.split(":") for line in ended.stdout.splitlines() if ": error:" in line]
+    assert all(Path(path).stem in sources for path, *_ in lines), ended.stdout
+    assert f"(checked {len(sources)} source files)" in ended.stdout, ended.stdout + ended.stderr
+    return {
+        name: {number for path, number, *_ in lines if Path(path).stem == name} for name in sources
+    }
 
 
 def test_mypy_knows_the_reply_of_every_ask_and_finds_what_is_wrong(tmp_path: Path) -> None:
-    right = run_mypy(tmp_path, RIGHT)
-    assert right.returncode == 0, right.stdout
-    wrong = run_mypy(
-        tmp_path, "".join(_as_function(i, text) for i, text in enumerate(WRONG.values()))
-    )
-    found = {line.split(":")[1] for line in wrong.stdout.splitlines() if ": error:" in line}
-    assert len(found) == len(WRONG), wrong.stdout
+    wrong = "".join(_as_function(i, text) for i, text in enumerate(WRONG.values()))
+    found = errors_in(tmp_path, right=RIGHT, wrong=wrong)
+    assert found["right"] == set()
+    assert len(found["wrong"]) == len(WRONG), found
 
 
 def _as_function(index: int, text: str) -> str:

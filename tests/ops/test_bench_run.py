@@ -27,7 +27,7 @@ def test_nginx_is_measured_before_the_upstream_and_everything_that_was_started_h
     file = tmp_path / "found.json"
     only = ["cpu", "first-chunk", "open-streams", "leaving"]
     words = ["--quick", "--without", "sluice", "envoy", "--json", str(file), "--only", *only]
-    assert bench(*words) == 0, capsys.readouterr().err
+    assert bench(*words) == 0, capsys.readouterr()
     found = json.loads(file.read_text())
     assert found["costs"]["at-once"]["nginx"][0]["microseconds"] > 0
     assert found["costs"]["paced"]["nginx"][0]["per_second"] > 0

@@ -49,7 +49,7 @@ def test_two_workers_are_measured_beside_one_process_and_share_long_streams(
     parser = ArgumentParser()
     command.add_arguments(parser)
     words = ["--quick", "--without", "nginx", "envoy", "--only", "workers", "--json", str(file)]
-    assert command.run(parser.parse_args(words)) == 0, capsys.readouterr().err
+    assert command.run(parser.parse_args(words)) == 0, capsys.readouterr()
     found = json.loads(file.read_text())
     for rounds in found["workers"].values():
         (one,), (many,) = rounds["workers = 0"], rounds["workers = 2"]

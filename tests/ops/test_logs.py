@@ -273,7 +273,10 @@ def test_after_the_block_everything_is_as_it_was(logged: Logged) -> None:
 
 
 def test_losses_are_counted(tmp_path: Path) -> None:
-    with logs.open_log(os.open("/dev/full", os.O_WRONLY), "info") as log:
+    with (
+        Path("/dev/full").open("wb") as full,
+        logs.open_log(full.fileno(), "info") as log,
+    ):
         logs.request_line(REPORT)
     assert log.statistics().lost == 1
     assert json.loads(logs._loss(1))["lines"] == 1
@@ -284,7 +287,7 @@ def test_a_line_costs_the_event_loop_little() -> None:
     tracing = sys.gettrace()  # of the coverage, which costs more than the line
     sys.settrace(None)
     try:
-        with logs.open_log(os.open(os.devnull, os.O_WRONLY), "info"):
+        with Path(os.devnull).open("wb") as null, logs.open_log(null.fileno(), "info"):
             timer = timeit.Timer(lambda: logs.request_line(REPORT), timer=time.thread_time)
             runs = timer.repeat(number=500, repeat=20)
     finally:

@@ -24,7 +24,7 @@ from sluice.actors.limits.sliding import SlidingLog
 from sluice.actors.settings import LimitSettings, Rate
 from sluice.actors.store import Patience, StoreSettings
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("limiter store")]
 
 WINDOW = 1000
 """Seconds of a clock that the test sets; by the server's own no key expires meanwhile."""

@@ -22,7 +22,8 @@ from sluice.actors.store import (
     key,
 )
 
-pytestmark = pytest.mark.real
+# One process has the servers of all its tests, where several share the tests.
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("cluster")]
 
 ECHO = Script("return {KEYS[1], redis.call('GET', KEYS[1])}")
 

@@ -1,4 +1,4 @@
-"""Two thousand short requests from 64 clients at once, a third of them to models that fail.
+"""A thousand short requests from 64 clients at once, a third of them to models that fail.
 
 Every answer is whole or one error, the counters add up, and nothing is left behind.
 """
@@ -42,7 +42,7 @@ from sluice.http.http1.connection import Connection
 from sluice.http.http1.exchange import Exchange
 
 CLIENTS = 64
-REQUESTS = 2000
+REQUESTS = 1000
 LIMIT = 56
 """Slots: fewer than clients."""
 IMPATIENT = Timeouts(first_chunk=1.0, idle=1.0, total=1.5)

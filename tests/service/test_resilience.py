@@ -19,17 +19,21 @@ from tests.service.raw_provider import DONE, END, HEAD, Caller, coded, said
 from tests.service.telling import events_of, outcome_of, text_of
 from tests.service.world import World, open_world
 
-from sluice.actors.settings import ModelSettings, RetrySettings
+from sluice.actors.settings import ModelSettings, RetrySettings, Timeouts
 
 RETRIES = RetrySettings(attempts=2, backoff=0.02, max_wait=0.5, budget=20.0)
 STREAMED = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+SOON = Timeouts(connect=0.25, first_chunk=0.25, total=0.5)
+"""For models that say nothing. Others have all the time that a busy machine takes."""
 WELL = HEAD + coded(said("hello") + DONE) + END
 
 
 def with_fallback(
     name: str, *fallback: str, provider: str = "simulator", context: int | None = None
 ) -> ModelSettings:
-    return ModelSettings(name, provider, fallback=fallback, context=context)
+    silent = name in {"sim-silent", "nobody", "deaf"} or "first_delay" in name
+    timeouts = SOON if silent else Timeouts()
+    return ModelSettings(name, provider, timeouts=timeouts, fallback=fallback, context=context)
 
 
 def refusal(status: int, *headers: str) -> bytes:
@@ -86,7 +90,7 @@ async def test_whatever_fails_before_its_first_byte_is_served_whole_by_the_fallb
 ) -> None:
     models = [with_fallback(model, "sim-ok"), with_fallback("sim-ok", context=200_000)]
     # A whole answer has no first chunk: of its silence, only `total` tells.
-    async with open_world(retries=RETRIES, models=models, first_chunk=0.25, total=0.5) as world:
+    async with open_world(retries=RETRIES, models=models) as world:
         answer = await world.ask(model)
         assert is_whole(answer)
         assert answer.headers["x-model"] == "sim-ok"
@@ -120,7 +124,7 @@ async def test_a_500_once_is_asked_again_and_needs_no_fallback(*, stream: bool) 
 async def test_without_a_fallback_that_serves_one_clear_error_says_what_the_model_asked_for_said(
     model: str, status: int, code: str, times: int
 ) -> None:
-    async with open_world(retries=RETRIES, first_chunk=0.25) as world:
+    async with open_world(retries=RETRIES, models=[with_fallback(model)]) as world:
         answer = await world.ask(model)
         assert (answer.status, outcome_of(answer)) == (status, code)
         assert asked(world, model) == times
@@ -166,14 +170,14 @@ async def test_our_credentials_are_not_tried_twice_at_the_same_provider() -> Non
 @pytest.mark.parametrize("model", ["nobody", "deaf"])
 async def test_a_provider_that_cannot_be_reached_is_replaced(model: str) -> None:
     models = [with_fallback(model, "sim-ok", provider=model)]
-    async with open_world(retries=RETRIES, models=models, connect=0.25) as world:
+    async with open_world(retries=RETRIES, models=models) as world:
         assert is_whole(await world.ask(model))
 
 
 async def test_every_model_of_the_chain_is_asked_until_one_serves() -> None:
     chain = ["sim-503", "sim-500", "sim-silent", "sim-404", "sim-ok"]
-    models = [with_fallback(chain[0], *chain[1:])]
-    async with open_world(retries=RETRIES, models=models, first_chunk=0.25) as world:
+    models = [with_fallback(chain[0], *chain[1:]), with_fallback("sim-silent")]
+    async with open_world(retries=RETRIES, models=models) as world:
         assert is_whole(await world.ask("sim-503"))
         assert [asked(world, model) for model in chain] == [3, 3, 1, 1, 1]
 

@@ -77,7 +77,7 @@ async def test_pings_of_the_provider_keep_its_stream_alive_up_to_the_total() -> 
 
 
 async def test_a_stream_that_never_ends_is_a_total_timeout() -> None:
-    async with open_world(total=0.5) as world:
+    async with open_world(total=2) as world:
         body = await times_out(world, "sim-ok?chunks=100000&delay=0.01", 200, "total")
         assert body.count(b'"content":"') > 3
 

@@ -421,7 +421,10 @@ def _providers(
 def _models(timeouts: Timeouts, models: Sequence[ModelSettings]) -> dict[str, ModelSettings]:
     served = {"sim-*": "simulator", "raw": "raw", "nobody": "nobody", "deaf": "deaf"}
     plain = [ModelSettings(name, provider) for name, provider in served.items()]
-    return {each.name: replace(each, timeouts=timeouts) for each in [*plain, *models]}
+    return {
+        each.name: replace(each, timeouts=timeouts) if each.timeouts == Timeouts() else each
+        for each in [*plain, *models]
+    }
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
