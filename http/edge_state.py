@@ -130,8 +130,11 @@ class EdgeState:
         Often enough: what the application takes changes without a word to us.
         """
         if self.spread is not None:
-            takes = self.has_room() and self._takes()
-            self.spread.write(self.open - self.idle, takes=takes)
+            takes, room = (
+                self.has_room() and self._takes(),
+                self.settings.max_connections - self.open,
+            )
+            self.spread.write(self.open - self.idle, takes=takes, room=room)
 
     def drain(self) -> None:
         """Close what is idle, unless patient; let the rest say that its response is the last."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import select
 import socket
+from collections import deque
 from typing import Final
 
 import trio
@@ -27,12 +28,16 @@ _OF_THE_CONNECTION: Final = frozenset(
 )
 """What ``accept(2)`` has to tell of a connection that is over already: the next one, then."""
 
+AT_ONCE: Final = 16
+"""Connections that are accepted when one wakes us; between two such rounds others have a turn."""
+
 
 class SharedListener(trio.abc.Listener[trio.SocketStream]):
     """Accepts connections unless another worker should, or has been quicker.
 
     Trio's own listener would accept as soon as there is something; here the decision is made
-    when a connection waits, not when the last one was taken.
+    when a connection waits, not when the last one was taken. When several wait, so many are
+    taken at once as may be: before each one the others have their say.
     """
 
     def __init__(self, listening: trio.socket.SocketType, spread: Spread) -> None:
@@ -44,20 +49,26 @@ class SharedListener(trio.abc.Listener[trio.SocketStream]):
         self._accepting.setblocking(False)
         self._waiting = select.poll()
         self._waiting.register(self._accepting, select.POLLIN)
+        self._accepted: deque[socket.socket] = deque()
+        """Taken, and not handed out yet; counted already."""
 
     async def accept(self) -> trio.SocketStream:
-        """The next connection. Raises `OSError` when there is no descriptor for it."""
-        while True:
+        """The next connection. Raises `OSError` when there is no descriptor for it.
+
+        Of those that were taken at once, it returns all but the first without a checkpoint: who
+        accepts for ever, as a server does, has them all before it can be cancelled.
+        """
+        while not self._accepted:
             self._asks = self._asks or not self._something_waits()
             await trio.lowlevel.wait_readable(self.socket)
             await self._leave_it_to_others()
-            accepted = self._try_accept()
-            if accepted is not None:
-                self._spread.count_accepted()
-                return trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+            self._take_several()
+        return trio.SocketStream(trio.socket.from_stdlib_socket(self._accepted.popleft()))
 
     async def aclose(self) -> None:
         """Close it; what waits is left to others."""
+        while self._accepted:
+            self._accepted.popleft().close()
         self._accepting.close()
         self.socket.close()
         await trio.lowlevel.checkpoint()
@@ -76,6 +87,22 @@ class SharedListener(trio.abc.Listener[trio.SocketStream]):
             if not self._spread.leaves() or not self._something_waits():
                 return
         self._asks = False
+
+    def _take_several(self) -> None:
+        """Accept the first that waits, and more while that is ours to do. Raises `OSError`."""
+        for _ in range(max(1, min(AT_ONCE, self._spread.room))):
+            try:
+                accepted = self._try_accept()
+            except OSError:
+                if self._accepted:  # they come first; it is raised when the next is tried
+                    return
+                raise
+            if accepted is None:
+                return
+            self._accepted.append(accepted)
+            self._spread.count_accepted()
+            if self._asks and self._spread.leaves():
+                return
 
     def _something_waits(self) -> bool:
         return bool(self._waiting.poll(0))

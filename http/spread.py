@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -87,6 +88,8 @@ class Spread:
         self._clock = clock
         self.load = 0
         """How many connections this worker is busy with, as it knows."""
+        self.room = sys.maxsize
+        """How many more it would let in, as it was last told; the others do not know."""
         self._takes = True
         self._accepts = False
 
@@ -105,12 +108,14 @@ class Spread:
             self._words[self._mine + _OWNER] = 0
         self._accepts = False
 
-    def write(self, load: int, *, takes: bool = True) -> None:
+    def write(self, load: int, *, takes: bool = True, room: int = sys.maxsize) -> None:
         """Give a sign of life, and tell the others how many connections this worker is busy with.
 
-        ``takes``: whether a new one has anything to hope for here but a refusal.
+        ``takes``: whether a new one has anything to hope for here but a refusal. ``room``: how
+        many more have, at most.
         """
         self.load = load
+        self.room = room
         self._takes = takes
         self._put()
 

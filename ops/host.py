@@ -59,6 +59,7 @@ from sluice.ops.config import Config
 from sluice.ops.control.desk import Desk, HostControl
 from sluice.ops.control.limits import adopted
 from sluice.ops.control.orders import CONTROL, LimitTo, LogFrom
+from sluice.ops.ending import FORCE, GRACE, LEAVING
 from sluice.ops.lines import log_event, store_line
 from sluice.ops.logs import get_logger
 from sluice.ops.place import (
@@ -75,16 +76,13 @@ from sluice.ops.reload import Plan
 from sluice.ops.reloading import make_live
 from sluice.ops.rolling import START, WORKERS, Interrupted, Rolling
 from sluice.ops.store import store_children, store_of, store_sampler
-from sluice.ops.worker import FORCE, GRACE, VERSION, address_of
+from sluice.ops.worker import VERSION, address_of
 
 _ENDED = frozenset({"process_exited", "process_killed"})
 
 RESTARTS = 3
 """Of each worker within five seconds, before all of them are taken down and started anew. Many
 may fall at once (those of a host that was held up do), and the others serve on meanwhile."""
-
-LEAVING = 1.0
-"""Seconds beyond `FORCE` in which a worker that must end now, ends by itself."""
 
 
 class Host:

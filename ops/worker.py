@@ -1,15 +1,4 @@
-"""The tree of actors of one process, put together from a configuration.
-
-::
-
-    root                one_for_one
-     ├─ store           our own Valkey, or what stands for the configured one
-     ├─ metrics         takes reports, renders /metrics
-     ├─ connections     the slots of this replica
-     ├─ breakers        one_for_one: the circuit breakers, one actor a provider
-     ├─ providers       one_for_one: one actor a provider, with its idle connections
-     ├─ streams         one task a stream
-     └─ edge            Hypercorn, our HTTP/1.1, the routes
+"""A running tree: what stands in a process beside and above its actors (`worker_tree`).
 
 The pump and the scan stand beside the tree: they are the worker's, not an actor's, so that no
 restart of an actor can stop the bytes of a stream.
@@ -17,7 +6,6 @@ restart of an actor can stop the bytes of a stream.
 
 from __future__ import annotations
 
-import functools
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -29,76 +17,54 @@ import trio
 
 from sluice.actors.breakers.permits import Permits
 from sluice.actors.limits.limiter import Limiter
-from sluice.actors.metrics.accounting import Window
 from sluice.actors.metrics.catalog import Known
 from sluice.actors.metrics.ledger import Ledger
-from sluice.actors.metrics.metrics import Metrics
 from sluice.actors.metrics.outbox import Outbox
-from sluice.actors.metrics.process import sample_process
 from sluice.actors.metrics.reports import RequestReport
-from sluice.actors.metrics.samplers import (
-    Sampler,
-    breaker_sampler,
-    engine_sampler,
-    limiter_sampler,
-    permit_sampler,
-    provider_sampler,
-)
-from sluice.actors.metrics.shares import ShareGiver
 from sluice.actors.metrics.tally import Tally
-from sluice.actors.providers.provider import Provider, ProviderClient, Shelf
+from sluice.actors.providers.provider import ProviderClient, Shelf
 from sluice.actors.providers.upstream_failures import stopped
 from sluice.actors.settings import LimitSettings, Timeouts
-from sluice.actors.slots.borrowing import Borrower, Lease, LeasedConnections
-from sluice.actors.slots.connections import Connections
+from sluice.actors.slots.borrowing import Lease
 from sluice.actors.slots.returns import Returns
 from sluice.actors.slots.slots import Slots
 from sluice.actors.store import Change
 from sluice.actors.streams.pump import EpollPoller, Pump
 from sluice.actors.streams.scan import Scan, tick_for
-from sluice.actors.streams.streams import ALONE, Place, Streams, StreamService
+from sluice.actors.streams.streams import ALONE, Place, StreamService
 from sluice.engine import (
     ActorStatistics,
-    ChildSpec,
     Context,
     Done,
     Event,
     Links,
     LinkStatistics,
-    SupervisorSpec,
     System,
     open_system,
 )
 from sluice.http.app import build_app
 from sluice.http.asgi import Asgi
 from sluice.http.callers.identity import Identity
-from sluice.http.edge import Edge
-from sluice.http.edge_settings import EdgeSettings
-from sluice.http.edge_state import EdgeCounts
 from sluice.http.services import AppServices, AppSettings, Lifecycle, ProviderState
 from sluice.http.spread import Spread
 from sluice.ops.breakers import ReplicaBreakers, health_of
 from sluice.ops.config import Config
 from sluice.ops.control.limits import adopted
-from sluice.ops.control.operator import News, WorkerControl
-from sluice.ops.control.orders import CONTROL
+from sluice.ops.control.operator import News
 from sluice.ops.control.sight import Home
 from sluice.ops.cores import usable_cores, workers_for
-from sluice.ops.drainer import Drainer
-from sluice.ops.limits import clients_within
+from sluice.ops.ending import FORCE, GRACE
 from sluice.ops.lines import log_event, small_request_line, store_line
 from sluice.ops.logs import get_logger, request_line
-from sluice.ops.place import HOST, MAIN
+from sluice.ops.place import MAIN
 from sluice.ops.reload import Plan
 from sluice.ops.reloading import make_live
-from sluice.ops.store import store_children, store_of, store_sampler
+from sluice.ops.store import store_of
+
+from .worker_tree import tree_of
 
 VERSION = metadata.version("sluice-sse")
 
-GRACE = 5.0
-"""Seconds beyond the drain that the edge and the streams have to end what drained."""
-FORCE = 2.0
-"""Seconds that everything has when it must end now."""
 _LIVES: Final[dict[str, Lifecycle]] = {"stopped": "stopped", "stopping": "draining"}
 """What a worker is whose streams are in that state."""
 
@@ -317,7 +283,7 @@ async def open_worker(
             nursery.start_soon(run)
         try:
             async with open_system(
-                _tree(worker), on_event=worker.on_event, grace=FORCE, links=links
+                tree_of(worker), on_event=worker.on_event, grace=FORCE, links=links
             ) as system:
                 worker.serves(system)
                 try:
@@ -335,100 +301,10 @@ async def open_worker(
             nursery.cancel_scope.cancel()
 
 
-def _tree(worker: Worker) -> SupervisorSpec:
-    """Children start left to right and stop right to left: the edge opens last, closes first."""
-    config = worker.config
-    tally, window = worker.tally, Window()
-    samplers = (
-        sample_process,
-        engine_sampler(worker.actors, worker.links),
-        provider_sampler(worker.providers),
-        permit_sampler(worker.permits),
-        *_breaker_samplers(worker),
-        store_sampler(worker.store),
-        limiter_sampler(worker.limiter),
-    )
-    counts = EdgeCounts()
-    patience = config.server.drain + GRACE
-    return SupervisorSpec(
-        "root",
-        [
-            *([_control(worker)] if worker.place.process else store_children(config, worker.store)),
-            ChildSpec(
-                "metrics",
-                lambda: Metrics(tally, window, worker.ledger, samplers, outbox=worker.outbox),
-            ),
-            *(_of_several(worker) if worker.place.process else _alone(worker)),
-            SupervisorSpec("providers", _providers(worker)),
-            ChildSpec("streams", lambda: _streams(worker), shutdown=patience),
-            ChildSpec("edge", lambda: _edge(worker, counts), shutdown=patience),
-        ],
-    )
-
-
 def _home(place: Place) -> Home:
     """This process, as operators call it."""
     name = place.process.partition("#")[0]
     return Home(name, os.getpid(), f"@{name}")
-
-
-def _control(worker: Worker) -> ChildSpec:
-    """What a worker has for operators: the first to start and the last to stop."""
-    return ChildSpec(CONTROL, lambda: WorkerControl(worker, worker.home, worker.news, HOST))
-
-
-def _alone(worker: Worker) -> list[ChildSpec | SupervisorSpec]:
-    """What the one process of a replica has."""
-    return [
-        ChildSpec("connections", lambda: Connections(worker.slots, worker.returns)),
-        worker.breakers.tree(),
-    ]
-
-
-def _breaker_samplers(worker: Worker) -> list[Sampler]:
-    """What a host has for its workers."""
-    if worker.place.process:
-        return []
-    guards = worker.config.routing.guards
-    return [breaker_sampler(worker.breakers.circuits, guards)]
-
-
-def _of_several(worker: Worker) -> list[ChildSpec]:
-    """What a worker has in its place, for a host that keeps the slots and adds up the counts."""
-    place, lease, returns, outbox = worker.place, worker.lease, worker.returns, worker.outbox
-    return [
-        ChildSpec("shares", lambda: ShareGiver(outbox, "metrics", place.metrics)),
-        ChildSpec("connections", lambda: LeasedConnections(lease, place.connections)),
-        ChildSpec("lease", lambda: Borrower(lease, returns, place.connections)),
-        ChildSpec("drain", lambda: Drainer(worker.drain)),
-    ]
-
-
-def _providers(worker: Worker) -> list[ChildSpec]:
-    return [
-        ChildSpec(name, functools.partial(Provider, shelf))
-        for name, shelf in worker.shelves.items()
-    ]
-
-
-def _streams(worker: Worker) -> Streams:
-    config = worker.config
-    return Streams(
-        worker.streams,
-        worker.clients,
-        limiter=worker.limiter,
-        pump=worker.pump,
-        scan=worker.scan,
-        spawn=worker.spawn,
-        drain=config.server.drain,
-        returns=worker.returns,
-        permits=worker.permits,
-        report=worker.report,
-        on_fault=worker.on_fault,
-        routing=config.routing,
-        retries=config.retries,
-        rescue=config.rescue,
-    )
 
 
 def _processes(config: Config, place: Place) -> int:
@@ -446,39 +322,6 @@ def _model_waits(config: Config) -> Iterator[float]:
 def _waits(timeouts: Timeouts) -> tuple[float, ...]:
     """What the scan has to find in time."""
     return (timeouts.first_chunk, timeouts.idle, timeouts.heartbeat, timeouts.total)
-
-
-def _edge(worker: Worker, counts: EdgeCounts) -> Edge:
-    return Edge(
-        worker.application,
-        worker.listening,
-        edge_settings(worker.config),
-        worker.pump,
-        counts=counts,
-        on_refused=worker.report,
-        last_call=lambda: worker.streams.end_all(stopped()),
-        patient=worker.is_replaced,
-        spread=worker.spread,
-        takes=lambda: worker.streams.accepting,
-    )
-
-
-def edge_settings(config: Config) -> EdgeSettings:
-    """What the configuration says about the edge; a replica's slots are not its connections."""
-    server, limits = config.server, config.server.limits
-    return EdgeSettings(
-        http1=server.http1,
-        head_limit=limits.head,
-        body_limit=limits.body,
-        head_timeout=limits.head_timeout,
-        body_timeout=limits.body_timeout,
-        keepalive_timeout=limits.keepalive_timeout,
-        client_write=config.timeouts.client_write,
-        max_connections=clients_within(limits.connections, config.connections.limit),
-        drain=server.drain,
-        certfile=server.tls_cert,
-        keyfile=server.tls_key,
-    )
 
 
 def address_of(sock: socket.socket) -> str:

@@ -21,9 +21,10 @@ from sluice.engine import Done as EngineDone
 from sluice.engine import Event as EngineEvent
 from sluice.http.services import Lifecycle
 from sluice.ops import logs
+from sluice.ops.ending import GRACE
 from sluice.ops.host import Host
 from sluice.ops.place import HOST, identity
-from sluice.ops.worker import GRACE, VERSION
+from sluice.ops.worker import VERSION
 
 from .breaking import operate, standings
 from .controlled import OnHappened

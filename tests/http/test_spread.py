@@ -17,7 +17,7 @@ from sluice.actors.streams.pump import EpollPoller, Pump
 from sluice.http.asgi import Receive, Scope, Send
 from sluice.http.edge_settings import EdgeSettings
 from sluice.http.edge_state import EdgeState
-from sluice.http.listener import SharedListener
+from sluice.http.listener import AT_ONCE, SharedListener
 from sluice.http.server import bind, serve
 from sluice.http.spread import PATIENCE, STALE, Spread, is_clearly_above, make_page
 
@@ -341,6 +341,60 @@ async def test_all_that_waits_is_taken_once_patience_has_run_out(door: Door) -> 
         for _ in range(19):
             await (await door.listener.accept()).aclose()
         assert door.mine.asked == asked
+        door.stdlib.close()
+
+
+async def test_several_that_wait_are_taken_at_once_and_counted(door: Door) -> None:
+    async with door.listener, AsyncExitStack() as clients:
+        for _ in range(3 * AT_ONCE):
+            await clients.enter_async_context(await door.connect())
+        door.mine.write(0)
+        door.other.write(1000)
+        await (await door.listener.accept()).aclose()
+        assert door.other.others() == [AT_ONCE]
+        with trio.testing.assert_no_checkpoints():
+            streams = [await door.listener.accept() for _ in range(AT_ONCE - 1)]
+        assert door.other.others() == [AT_ONCE]
+        for stream in streams:
+            await stream.aclose()
+        door.stdlib.close()
+
+
+async def test_of_those_that_wait_only_so_many_are_taken_as_there_is_room_for(door: Door) -> None:
+    async with door.listener, AsyncExitStack() as clients:
+        for _ in range(AT_ONCE):
+            await clients.enter_async_context(await door.connect())
+        door.other.write(1000)
+        for room, taken in ((3, 3), (0, 4)):  # whoever is one too many is told so
+            door.mine.write(door.mine.load, room=room)
+            while door.mine.load < taken:
+                await (await door.listener.accept()).aclose()
+            assert door.mine.load == taken
+        await trio.testing.wait_all_tasks_blocked()
+        door.stdlib.close()
+
+
+async def test_of_those_that_wait_the_ones_above_the_average_are_left_to_others(
+    door: Door, nursery: trio.Nursery
+) -> None:
+    async with door.listener, AsyncExitStack() as clients:
+        for _ in range(AT_ONCE):
+            await clients.enter_async_context(await door.connect())
+        door.mine.write(0)
+        door.other.write(0)
+        await (await door.listener.accept()).aclose()
+        assert door.other.others() == [3]  # by then it is clearly above
+        door.stdlib.close()
+
+
+async def test_what_was_taken_and_not_handed_out_is_closed_with_the_listener(door: Door) -> None:
+    async with AsyncExitStack() as clients:
+        streams = [await clients.enter_async_context(await door.connect()) for _ in range(2)]
+        door.other.write(1000)
+        first = await door.listener.accept()
+        await door.listener.aclose()
+        assert await streams[1].receive_some() == b""
+        await first.aclose()
         door.stdlib.close()
 
 

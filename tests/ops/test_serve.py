@@ -14,8 +14,9 @@ import trio.testing
 from sluice.engine import StartFailed
 from sluice.ops import serve
 from sluice.ops.config import Config, ServerSettings
+from sluice.ops.ending import FORCE
 from sluice.ops.notify import Notifier
-from sluice.ops.worker import FORCE, Worker, open_worker
+from sluice.ops.worker import Worker, open_worker
 
 
 class FakeWorker:
