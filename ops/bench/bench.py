@@ -48,10 +48,12 @@ class Bench(msgspec.Struct, frozen=True):
         port = self.upstream.plain
         return Contestant(DIRECT, self.provider, pass_through({port: port}, self.upstream))
 
-    def warm_up(self, contestant: Contestant, kind: Kind) -> None:
+    def warm_up(
+        self, contestant: Contestant, kind: Kind, asking: load.Asking | None = None
+    ) -> None:
         """See that it passes on the upstream's answer, and load it a moment."""
-        load.probe(contestant.addresses[kind])
-        load.run(contestant.addresses[kind], self.ground, WARM_UP)
+        load.probe(contestant.addresses[kind], asking)
+        load.run(contestant.addresses[kind], self.ground, WARM_UP, asking)
 
     def in_turns(
         self, what: str, contestants: Sequence[Contestant], measure: Callable[[Contestant], T]

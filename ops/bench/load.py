@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Sequence
 
 import msgspec
 
@@ -33,6 +34,18 @@ class Load(msgspec.Struct, frozen=True):
         return self.requests / (self.microseconds / 1e6)
 
 
+class Asking(msgspec.Struct, frozen=True):
+    """What is asked, and how it is seen that an answer is whole."""
+
+    body: bytes
+    mark: str
+    """Stands at the end of a whole answer."""
+    tail: int
+    """Within so many bytes of it."""
+    tokens: Sequence[str] = ()
+    """Of which each request bears the next one; none: no request bears one."""
+
+
 class LoadError(Exception):
     """A load that did not go through as it must, so that its figures mean nothing."""
 
@@ -42,13 +55,18 @@ def installed() -> str:
     return find("wrk", "wrk")
 
 
-def run(address: Address, ground: Ground, seconds: float) -> Load:
+def plain(address: Address, tokens: Sequence[str] = ()) -> Asking:
+    """What is asked nearly everywhere: the answer of `chunks`, in OpenAI's format."""
+    return Asking(chunks.request_body(address.model), f"data: {chunks.DONE}", 20, tokens)
+
+
+def run(address: Address, ground: Ground, seconds: float, asking: Asking | None = None) -> Load:
     """Load ``address`` for ``seconds`` (at least one) from the load's core.
 
     Raises `LoadError` unless every answer was a whole 200.
     """
     script = ground.folder / "load.lua"
-    script.write_text(filled("load.lua", body=chunks.request_body(address.model).decode()))
+    script.write_text(_script(plain(address) if asking is None else asking))
     argv = [
         *(installed(), "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s"),
         *("--timeout", f"{_ANSWER_WITHIN}s", "-s", str(script), address.url),
@@ -62,6 +80,16 @@ def run(address: Address, ground: Ground, seconds: float) -> Load:
     return load
 
 
+def _script(asking: Asking) -> str:
+    return filled(
+        "load.lua",
+        body=asking.body.decode(),
+        mark=asking.mark,
+        tail=asking.tail,
+        tokens=", ".join(f'"{token}"' for token in asking.tokens),
+    )
+
+
 def parse(output: str) -> Load:
     """The line of JSON that our script has wrk print at its end."""
     lines = [line for line in output.splitlines() if line.startswith("{")]
@@ -73,12 +101,21 @@ def parse(output: str) -> Load:
         raise LoadError(f"wrk's report is not understood: {error}") from error
 
 
-def probe(address: Address) -> None:
+def probe(address: Address, asking: Asking | None = None) -> None:
     """Ask once and read all of it: raises `LoadError` unless it is the upstream's answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=_ANSWER_WITHIN)
     try:
-        body = chunks.request_body(address.model)
-        connection.request("POST", address.path, body, {"Content-Type": "application/json"})
+        chunks.check_answer(ask(address, plain(address) if asking is None else asking))
+    except chunks.BrokenAnswerError as error:
+        raise LoadError(f"{address.url}: {error}") from error
+
+
+def ask(address: Address, asking: Asking) -> bytes:
+    """Ask once: the body of the answer. Raises `LoadError` unless it is a 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=_ANSWER_WITHIN)
+    headers = {"Content-Type": "application/json"}
+    headers |= {"Authorization": f"Bearer {token}" for token in asking.tokens[:1]}
+    try:
+        connection.request("POST", address.path, asking.body, headers)
         answer = connection.getresponse()
         content = answer.read()
     except (OSError, http.client.HTTPException) as error:
@@ -87,7 +124,4 @@ def probe(address: Address) -> None:
         connection.close()
     if answer.status != http.client.OK:
         raise LoadError(f"{address.url}: {answer.status} {content[:200].decode(errors='replace')}")
-    try:
-        chunks.check_answer(content)
-    except chunks.BrokenAnswerError as error:
-        raise LoadError(f"{address.url}: {error}") from error
+    return content

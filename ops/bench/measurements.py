@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from . import asks, cpu, leaving, load, open_streams, several
+from . import asks, cpu, leaving, load, open_streams, resilience, several
 from .bench import WARM_UP, Bench, say
 from .contestants import Contestant, Kind
 from .results import Ask, Cost, OpenStreams
@@ -74,6 +74,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     "cpu": measure_cpu,
     "cpu-tls": measure_cpu_tls,
     "workers": several.measure_workers,
+    "resilience": resilience.measure_resilience,
     "first-chunk": measure_first_chunk,
     "open-streams": measure_open_streams,
     "asks": measure_asks,

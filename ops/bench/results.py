@@ -138,6 +138,8 @@ class Results(msgspec.Struct):
     asks: list[Ask] = []
     workers: dict[str, dict[str, list[FamilyCost]]] = {}
     """By kind of stream, then by number of workers."""
+    resilience: dict[str, dict[str, list[FamilyCost]]] = {}
+    """By kind of stream, then ``off`` or ``on``: breakers and limits."""
     spread: dict[str, list[list[int]]] = {}
     """By the way of opening: the long streams of each process that has some, crowd by crowd."""
     link_asks: list[LinkAsk] = []
@@ -181,6 +183,14 @@ def workers_ratio(results: Results, kind: str, many: str, one: str) -> Spread | 
     return _ratio(
         [found.cost for found in rounds.get(many, [])],
         [found.cost for found in rounds.get(one, [])],
+    )
+
+
+def resilience_ratio(results: Results, kind: str, on: str, off: str) -> Spread | None:
+    """How many times as much a request took with breakers and limits as without; likewise."""
+    rounds = results.resilience.get(kind, {})
+    return _ratio(
+        [found.cost for found in rounds.get(on, [])], [found.cost for found in rounds.get(off, [])]
     )
 
 

@@ -37,7 +37,7 @@ def _costs(found: Results) -> str:
         of = found.workers.get(kind, {})
         ratio = results.workers_ratio(found, kind, MANY, ONE)
         cells = [
-            _figure(of.get(name, []), lambda one: one.cost.microseconds) for name in (ONE, MANY)
+            figure(of.get(name, []), lambda one: one.cost.microseconds) for name in (ONE, MANY)
         ]
         rows.append((label, *cells, NONE if ratio is None else shown(ratio, 2)))
     title = "Processor time of one streamed request in microseconds, all processes and the store"
@@ -51,9 +51,9 @@ def _parts(found: Results) -> str:
     for kind, label in KINDS.items():
         for name, rounds in found.workers.get(kind, {}).items():
             parts = (
-                _figure(rounds, lambda one: one.first),
-                _figure(rounds, lambda one: one.workers),
-                _figure(rounds, lambda one: one.store, 1),
+                figure(rounds, lambda one: one.first),
+                figure(rounds, lambda one: one.workers),
+                figure(rounds, lambda one: one.store, 1),
             )
             rows.append((label, name, *parts))
     return "Whose part of it is what\n" + columns(rows)
@@ -78,9 +78,9 @@ def _link_asks(found: Results) -> str:
         return ""
     many = f"{link_asks.WAITING} waiting"
     rows: list[Row] = [
-        (f"{many}, processor time of who asks", _figure(rounds, lambda one: one.asking, 1)),
-        (f"{many}, of who answers", _figure(rounds, lambda one: one.answering, 1)),
-        ("alone, until the reply", _figure(rounds, lambda one: one.alone, 1)),
+        (f"{many}, processor time of who asks", figure(rounds, lambda one: one.asking, 1)),
+        (f"{many}, of who answers", figure(rounds, lambda one: one.answering, 1)),
+        ("alone, until the reply", figure(rounds, lambda one: one.alone, 1)),
     ]
     return "One ask to an actor of another process, in microseconds\n" + columns(rows)
 
@@ -91,9 +91,9 @@ def _store(found: Results) -> str:
         return ""
     many = f"{store_operations.WAITING} waiting"
     rows: list[Row] = [
-        (f"{many}, processor time of our client", _figure(rounds, lambda one: one.client, 1)),
-        (f"{many}, of Valkey", _figure(rounds, lambda one: one.server, 1)),
-        ("alone, until the answer", _figure(rounds, lambda one: one.alone, 1)),
+        (f"{many}, processor time of our client", figure(rounds, lambda one: one.client, 1)),
+        (f"{many}, of Valkey", figure(rounds, lambda one: one.server, 1)),
+        ("alone, until the answer", figure(rounds, lambda one: one.alone, 1)),
     ]
     return "One operation of the store, 2 kB, in microseconds\n" + columns(rows)
 
@@ -103,9 +103,9 @@ def _scrapes(found: Results) -> str:
     if not rounds:
         return ""
     rows: list[Row] = [
-        ("the worker that answers", _figure(rounds, lambda one: one.worker, 2)),
-        ("the other worker", _figure(rounds, lambda one: one.others, 2)),
-        ("the host", _figure(rounds, lambda one: one.host, 2)),
+        ("the worker that answers", figure(rounds, lambda one: one.worker, 2)),
+        ("the other worker", figure(rounds, lambda one: one.others, 2)),
+        ("the host", figure(rounds, lambda one: one.host, 2)),
     ]
     return "One scrape of two workers, processor time in milliseconds\n" + columns(rows)
 
@@ -116,15 +116,16 @@ def _scraped(found: Results) -> str:
     rows: list[Row] = [("", "P50", "P99")]
     for how, rounds in found.scraped.items():
         cells = (
-            _figure(rounds, lambda one: one.p50, 2),
-            _figure(rounds, lambda one: one.p99, 2),
+            figure(rounds, lambda one: one.p50, 2),
+            figure(rounds, lambda one: one.p99, 2),
         )
         rows.append((how, *cells))
     title = "Time to the first chunk through two workers, 32 paced streams, in milliseconds"
     return f"{title}\n{columns(rows)}"
 
 
-def _figure(rounds: Sequence[T], of: Callable[[T], float], digits: int = 0) -> str:
+def figure(rounds: Sequence[T], of: Callable[[T], float], digits: int = 0) -> str:
+    """What ``of`` finds in each round, shown; `NONE` without rounds."""
     if not rounds:
         return NONE
     return shown(results.spread([of(one) for one in rounds]), digits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import envoy, nginx, ours, results, several_table
+from . import envoy, nginx, ours, resilience_table, results, several_table
 from .contestants import Kind
 from .layout import NONE, Row, columns, shown
 from .results import DIRECT, Cost, Results
@@ -33,6 +33,7 @@ def render(found: Results, verdicts: Sequence[Verdict]) -> str:
         _leaving(found),
         _asks(found),
         *several_table.sections(found),
+        *resilience_table.sections(found),
         _targets(verdicts),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import envoy, nginx, ours, results, several_targets
+from . import envoy, nginx, ours, resilience_targets, results, several_targets
 from .contestants import Kind
 from .results import Results
 from .verdict import Verdict, limited
@@ -22,6 +22,7 @@ def verdicts(found: Results) -> list[Verdict]:
         _open_streams(found),
         _ask(found),
         *several_targets.verdicts(found),
+        *resilience_targets.verdicts(found),
     ]
 
 

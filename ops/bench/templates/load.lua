@@ -1,5 +1,9 @@
 -- wrk's script: posts a chat request, sees to it that every answer is a whole 200.
+-- Where there are tokens, one request after the other bears the next of them.
 local threads = {}
+local tokens = { @{tokens} }
+local mark = [==[@{mark}]==]
+local asked, requests = 0, {}
 
 function setup(thread)
   table.insert(threads, thread)
@@ -10,10 +14,22 @@ function init()
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
   wrk.body = [==[@{body}]==]
+  for _, token in ipairs(tokens) do
+    wrk.headers["Authorization"] = "Bearer " .. token
+    table.insert(requests, wrk.format())
+  end
+  if #requests == 0 then
+    requests = { wrk.format() }
+  end
+end
+
+function request()
+  asked = asked % #requests + 1
+  return requests[asked]
 end
 
 function response(status, _, body)
-  if status ~= 200 or not body:find("data: [DONE]", -20, true) then
+  if status ~= 200 or not body:find(mark, -@{tail}, true) then
     broken = broken + 1
   end
 end
