@@ -164,12 +164,14 @@ class AnthropicReader:
         """The chunk in ``event``, which may say nothing."""
         data = event.data
         try:
-            check_utf8(data)
+            if not data.isascii():
+                check_utf8(data)
             found = _event.decode(data)
         except WRONG as error:
             return _unread(event, error)
-        if found.type == "content_block_delta" and found.delta is not None:
-            return self._delta(found.delta)
+        delta = found.delta
+        if found.type == "content_block_delta" and delta is not None:
+            return said(Delta(content=delta.text)) if delta.text else self._delta(delta)
         if found.type == "error" or event.event == b"error":
             raise in_band(told_in(data, "anthropic"))
         return self._other(found)
@@ -190,8 +192,6 @@ class AnthropicReader:
         return NOTHING
 
     def _delta(self, delta: _Delta) -> Chunk:
-        if delta.text:
-            return said(Delta(content=delta.text))
         if delta.partial_json:
             return self._calls.go_on(delta.partial_json)
         if delta.thinking:

@@ -174,8 +174,8 @@ class ClientFormat(Protocol):
         our id; the one that ends the answer is its end marker, and `end` is not asked for.
         """
 
-    def compose(self, said: Any, chunk: Chunk) -> bytes | Sequence[Event]:
-        """The events that a chunk makes of a provider who speaks another format.
+    def compose(self, said: Any, chunk: Chunk) -> bytes | SseEvent | Sequence[Event]:
+        """The events that a chunk makes of a provider who speaks another format: as `render`.
 
         ``said`` is not looked at: it is there so that a flow chooses between the two once.
         """

@@ -140,12 +140,12 @@ class SseDecoder:
             self._begin(data)
         if not (self._clean and data[-2:] == b"\n\n" and len(data) <= self._limit):
             return self.feed(data)
-        if b"\r" in data:
+        lines = data.split(b"\n")
+        if b"\r" in data or len(lines) % 3 != 1 or any(lines[2::3]):
             return self.feed(data)
         events = []
-        for block in data[:-2].split(b"\n\n"):
-            name, _, line = block.partition(b"\n")
-            if name[:7] != b"event: " or line[:6] != b"data: " or b"\n" in line:
+        for name, line in zip(lines[::3], lines[1::3], strict=False):
+            if name[:7] != b"event: " or line[:6] != b"data: ":
                 return self.feed(data)
             events.append(SseEvent(line[6:], name[7:]))
         return events

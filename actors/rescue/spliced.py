@@ -9,6 +9,7 @@ import msgspec
 
 from sluice.actors.failures import Failure
 from sluice.actors.formats.format import Chunk, ClientFormat, Event, ProviderFormat
+from sluice.actors.formats.sse import SseEvent
 from sluice.actors.providers.upstream_failures import differs
 
 from .delivered import Frame
@@ -44,7 +45,7 @@ class SplicedClient:
         """What it is."""
         return self._client.preamble()
 
-    def compose(self, said: Any, chunk: Chunk) -> bytes | Sequence[Event]:
+    def compose(self, said: Any, chunk: Chunk) -> bytes | SseEvent | Sequence[Event]:
         """What is new in a chunk of the other provider's. Raises `Failure` where that differs."""
         try:
             frame = self._splice.take(frame_of(said, chunk, self._provider_format))
@@ -67,7 +68,7 @@ class SplicedClient:
         rest = {key: value for key, value in frame.items() if key != "usage"}
         return [rest, {**frame, "choices": []}]
 
-    def render(self, said: Any, chunk: Chunk) -> bytes | Sequence[Event]:
+    def render(self, said: Any, chunk: Chunk) -> bytes | SseEvent | Sequence[Event]:
         """As `compose`: no provider speaks this format."""
         return self.compose(said, chunk)
 

@@ -202,6 +202,8 @@ class Flow:
                     self.chunks += 1
                     self.events += 1
                     out.append(b"%b%d\ndata: %b\n\n" % (self._prefix, self.events, made))
+                elif isinstance(made, SseEvent):
+                    out.append(self._named(made))
                 else:
                     out.append(self._text_of(made))
                 if chunk.ends:
@@ -262,22 +264,20 @@ class Flow:
             return b"%b%b%d\ndata: %b\n\n" % (name, self._prefix, self.events, event.data)
         return encode(event.data, event=event.name, id=b"%b%d" % (self._prefix[4:], self.events))
 
-    def _text_of(self, made: bytes | SseEvent | Sequence[Event]) -> bytes:
-        """What is not the data of one unnamed event in one line."""
-        if isinstance(made, SseEvent):
-            return self._passed(made)
+    def _text_of(self, made: bytes | Sequence[Event]) -> bytes:
+        """What is neither the data of one unnamed event in one line, nor one named event."""
         events = (Event(made),) if isinstance(made, bytes) else made
         self.chunks += len(events)
         return b"".join([self._numbered(event) for event in events])
 
-    def _passed(self, event: SseEvent) -> bytes:
-        """A provider's event as it is, but for our id."""
+    def _named(self, event: SseEvent) -> bytes:
+        """An event as it is, but for our id."""
         self.chunks += 1
-        if b"\n" in event.data:
-            return self._numbered(Event(event.data, event.event))
+        name, data = event.event, event.data
+        if not name or b"\n" in data:
+            return self._numbered(Event(data, name))
         self.events += 1
-        name = b"event: %b\n" % event.event if event.event else b""
-        return b"%b%b%d\ndata: %b\n\n" % (name, self._prefix, self.events, event.data)
+        return b"event: %b\n%b%d\ndata: %b\n\n" % (name, self._prefix, self.events, data)
 
     def _framed(self, text: bytes) -> bytes:
         if not self._opened:

@@ -107,11 +107,11 @@ class AnthropicClient:
 
     # -- from OpenAI's words ---------------------------------------------------------------
 
-    def compose(self, said: object, chunk: Chunk) -> Sequence[Event]:
+    def compose(self, said: object, chunk: Chunk) -> SseEvent | Sequence[Event]:
         """The events that say what ``chunk`` says. Raises a 502 `Failure`."""
         del said
         if self._open == "text" and (text := text_alone(chunk)):
-            return (_delta_event(_TEXT, self._blocks - 1, text),)
+            return SseEvent(_TEXT % (self._blocks - 1, _encode(text)), b"content_block_delta")
         events: list[Event] = []
         for choice in chunk.choices[:1]:
             self._start_message(events)

@@ -106,11 +106,11 @@ class CohereClient:
 
     # -- from OpenAI's words ---------------------------------------------------------------
 
-    def compose(self, said: object, chunk: Chunk) -> Sequence[Event]:
+    def compose(self, said: object, chunk: Chunk) -> SseEvent | Sequence[Event]:
         """The events that say what ``chunk`` says. Raises a 502 `Failure`."""
         del said
         if self._open == "text" and (text := text_alone(chunk)):
-            return (_content_delta(self._parts - 1, b"text", text),)
+            return SseEvent(_TEXT % (self._parts - 1, _encode(text)), b"content-delta")
         events: list[Event] = []
         for choice in chunk.choices[:1]:
             self._start_message(events)
@@ -139,7 +139,7 @@ class CohereClient:
             self._call.close()
             self._stop_part(events)
             self._start_content(kind, events)
-        events.append(_content_delta(self._parts - 1, kind.encode(), text))
+        events.append(_content_delta(self._parts - 1, kind, text))
 
     def _start_content(self, kind: str, events: list[Event]) -> None:
         delta = {"message": {"content": {"type": kind, kind: ""}}}
@@ -195,9 +195,19 @@ class CohereClient:
         return cohere_body(failure)
 
 
-def _content_delta(index: int, kind: bytes, text: str) -> Event:
-    data = b'{"type":"content-delta","index":%d,"delta":{"message":{"content":{"%b":%b}}}}'
-    return Event(data % (index, kind, _encode(text)), b"content-delta")
+def _content_delta(index: int, kind: str, text: str) -> Event:
+    form = _TEXT if kind == "text" else _THINKING
+    return Event(form % (index, _encode(text)), b"content-delta")
+
+
+def _delta(kind: bytes) -> bytes:
+    """A delta's JSON; the part's index and the text's JSON are to be put in."""
+    head = b'{"type":"content-delta","index":%d,"delta":{"message":{"content":{'
+    return head + b'"%b":%%b}}}}' % kind
+
+
+_TEXT: Final = _delta(b"text")
+_THINKING: Final = _delta(b"thinking")
 
 
 def _event(kind: str, **fields: Any) -> Event:

@@ -79,9 +79,10 @@ def arguments_of(call: CallPiece) -> dict[str, msgspec.Raw]:
 
 def text_alone(chunk: Chunk) -> str:
     """The text that ``chunk`` adds, if it says nothing else, as most do: else empty."""
-    if len(chunk.choices) != 1 or isinstance(chunk.usage, dict):
+    choices = chunk.choices
+    if len(choices) != 1 or isinstance(chunk.usage, dict):
         return ""
-    choice = chunk.choices[0]
+    choice = choices[0]
     delta = choice.delta
     if (
         choice.finish_reason is None

@@ -107,7 +107,7 @@ def told(client: ClientFormat, stream: list[Chunk]) -> list[Event]:
     for each in stream:
         made = client.compose(None, each)
         assert not isinstance(made, bytes)
-        events += made
+        events += [Event(made.data, made.event)] if isinstance(made, SseEvent) else made
     return [*events, *client.end()]
 
 
