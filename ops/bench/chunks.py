@@ -12,6 +12,9 @@ CHUNKS = 20
 DONE = "[DONE]"
 
 _TEXT = "Every stream has its own task and the pump moves all of their bytes, at once. "
+WORDS = _TEXT.split(" ")
+"""Of which the pieces of an answer are made."""
+
 _PIECES = CHUNKS - 2
 
 
@@ -70,9 +73,13 @@ def _content(event: str) -> str:
     return "".join(choice["delta"].get("content", "") for choice in choices)
 
 
+def piece(number: int) -> str:
+    """The text of one piece of an answer: a word, and again from the first after the last."""
+    return WORDS[number % len(WORDS)] + " "
+
+
 def _pieces() -> list[str]:
-    words = _TEXT.split(" ")
-    return [words[number % len(words)] + " " for number in range(_PIECES)]
+    return [piece(number) for number in range(_PIECES)]
 
 
 def _chunk(part: dict[str, Any]) -> dict[str, Any]:

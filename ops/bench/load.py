@@ -113,7 +113,8 @@ def ask(address: Address, asking: Asking) -> bytes:
     """Ask once: the body of the answer. Raises `LoadError` unless it is a 200."""
     connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=_ANSWER_WITHIN)
     headers = {"Content-Type": "application/json"}
-    headers |= {"Authorization": f"Bearer {token}" for token in asking.tokens[:1]}
+    if asking.tokens:
+        headers["Authorization"] = f"Bearer {asking.tokens[0]}"
     try:
         connection.request("POST", address.path, asking.body, headers)
         answer = connection.getresponse()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from . import asks, cpu, leaving, load, open_streams, resilience, several
+from . import asks, cpu, leaving, load, open_streams, resilience, several, translated
 from .bench import WARM_UP, Bench, say
 from .contestants import Contestant, Kind
 from .results import Ask, Cost, OpenStreams
@@ -75,6 +75,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     "cpu-tls": measure_cpu_tls,
     "workers": several.measure_workers,
     "resilience": resilience.measure_resilience,
+    "translated": translated.measure_translated,
     "first-chunk": measure_first_chunk,
     "open-streams": measure_open_streams,
     "asks": measure_asks,

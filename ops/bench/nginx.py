@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import chunks
 from .contestants import Contestant, Upstream, pass_through
+from .dialects import DIALECTS, Dialect
 from .fill import filled
 from .programs import Ground, MissingError, Program, find, free_port, running
 
@@ -40,7 +41,9 @@ def upstream(ground: Ground, pause: int) -> Iterator[tuple[Program, Upstream]]:
     certificate, key = make_certificate(ground.folder)
     where = Upstream(free_port(), free_port(), free_port(), certificate)
     script = filled(
-        "upstream.lua", frames="".join(f"  {_lua(text)},\n" for text in chunks.frames())
+        "upstream.lua",
+        frames="".join(f"  {_lua(text)},\n" for text in chunks.frames()),
+        spoken="".join(map(_spoken, DIALECTS)),
     )
     (ground.folder / "upstream.lua").write_text(script)
     configuration = filled(
@@ -137,6 +140,14 @@ def _nginx(
 def _user() -> str:
     """Started by root, a worker would run as somebody who cannot read the folder."""
     return "user root root;" if os.geteuid() == 0 else ""
+
+
+def _spoken(dialect: Dialect) -> str:
+    """What a format has for the upstream, as a field of a table in Lua."""
+    pieces = ", ".join(_lua(dialect.piece(chunks.piece(each))) for each in range(len(chunks.WORDS)))
+    opening, closing = _lua("".join(dialect.opening)), _lua("".join(dialect.closing))
+    fields = f"opening = {opening}, closing = {closing}, pieces = {{ {pieces} }}"
+    return f"  {dialect.name} = {{ {fields} }},\n"
 
 
 def _lua(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import results
+from .dialects import DIALECTS
 from .layout import NONE, Row, columns, shown
 from .resilience import OFF, ON
 from .results import Results
@@ -11,7 +12,7 @@ from .several_table import KINDS, figure
 
 def sections(found: Results) -> list[str]:
     """One text a measurement; empty for what was not measured."""
-    return [_costs(found), _parts(found)]
+    return [_costs(found), _parts(found), _chunks(found), _translated(found)]
 
 
 def _costs(found: Results) -> str:
@@ -36,3 +37,26 @@ def _parts(found: Results) -> str:
             parts = (figure(rounds, lambda one: one.first), figure(rounds, lambda one: one.store))
             rows.append((label, name, *parts))
     return "Whose part of that is what\n" + columns(rows)
+
+
+def _chunks(found: Results) -> str:
+    if not found.translated:
+        return ""
+    rows: list[Row] = [("client", *(f"from {provider.name}" for provider in DIALECTS))]
+    for client, of in found.translated.items():
+        cells = [
+            figure(of.get(provider.name, []), lambda one: one.chunk, 2) for provider in DIALECTS
+        ]
+        rows.append((client, *cells))
+    title = "Processor time of one more chunk in microseconds, by the client's format"
+    return f"{title} and the provider's\n{columns(rows)}"
+
+
+def _translated(found: Results) -> str:
+    if not found.translated:
+        return ""
+    rows: list[Row] = [("client", *(f"from {provider.name}" for provider in DIALECTS))]
+    for client in found.translated:
+        ratios = [results.translated_ratio(found, client, provider.name) for provider in DIALECTS]
+        rows.append((client, *(NONE if each is None else shown(each, 2) for each in ratios)))
+    return "The same, of a chunk in the client's own format\n" + columns(rows)

@@ -11,6 +11,7 @@ from .results import Results
 from .verdict import Verdict, limited
 
 _GUARDS: Final = 1.15
+_TRANSLATED: Final = 2
 
 
 def verdicts(found: Results) -> list[Verdict]:
@@ -18,6 +19,7 @@ def verdicts(found: Results) -> list[Verdict]:
     return [
         _guards(found, Kind.AT_ONCE, "20 chunks at once"),
         _guards(found, Kind.PACED, "20 chunks, 10 ms apart"),
+        _translated(found),
     ]
 
 
@@ -28,4 +30,22 @@ def _guards(found: Results, kind: Kind, what: str) -> Verdict:
         None if ratio is None else ratio.median,
         _GUARDS,
         lambda value: f"{value:.2f} x",
+    )
+
+
+def _translated(found: Results) -> Verdict:
+    """Of all pairs of formats, the dearest."""
+    ratios = [
+        (ratio.median, f"{client} from {provider}")
+        for client, of in found.translated.items()
+        for provider in of
+        if provider != client
+        and (ratio := results.translated_ratio(found, client, provider)) is not None
+    ]
+    dearest, pair = max(ratios, default=(None, ""))
+    return limited(
+        f"a translated chunk: at most {_TRANSLATED} x one of the client's own format",
+        dearest,
+        _TRANSLATED,
+        lambda value: f"{value:.2f} x ({pair})",
     )

@@ -79,6 +79,17 @@ class FamilyCost(msgspec.Struct, frozen=True):
     store: float
 
 
+class ChunkCost(msgspec.Struct, frozen=True):
+    """One round of a pair of formats, in microseconds: processor time of service and store."""
+
+    few: float
+    """Of a request with a short answer."""
+    many: float
+    """Of one with a long answer."""
+    chunk: float
+    """Of each chunk that the long one has more."""
+
+
 class LinkAsk(msgspec.Struct, frozen=True):
     """One round of asks from one process to another, in microseconds an ask."""
 
@@ -140,6 +151,8 @@ class Results(msgspec.Struct):
     """By kind of stream, then by number of workers."""
     resilience: dict[str, dict[str, list[FamilyCost]]] = {}
     """By kind of stream, then ``off`` or ``on``: breakers and limits."""
+    translated: dict[str, dict[str, list[ChunkCost]]] = {}
+    """By the client's format, then by the provider's."""
     spread: dict[str, list[list[int]]] = {}
     """By the way of opening: the long streams of each process that has some, crowd by crowd."""
     link_asks: list[LinkAsk] = []
@@ -192,6 +205,17 @@ def resilience_ratio(results: Results, kind: str, on: str, off: str) -> Spread |
     return _ratio(
         [found.cost for found in rounds.get(on, [])], [found.cost for found in rounds.get(off, [])]
     )
+
+
+def translated_ratio(results: Results, client: str, provider: str) -> Spread | None:
+    """How many times as much a chunk of ``provider``'s format cost as one of the client's own.
+
+    Round by round, then the median.
+    """
+    rounds = results.translated.get(client, {})
+    pairs = zip(rounds.get(provider, []), rounds.get(client, []), strict=False)
+    ratios = [one.chunk / own.chunk for one, own in pairs]
+    return spread(ratios) if ratios else None
 
 
 def busiest(results: Results) -> dict[str, Spread]:

@@ -3,6 +3,11 @@ local answer = {
 @{frames}
 }
 
+-- By format: what opens an answer, an event a piece of text, what closes it.
+local spoken = {
+@{spoken}
+}
+
 local provider = {}
 
 local function send(text)
@@ -43,6 +48,19 @@ function provider.hold(pause, most)
   end
   send(answer[#answer - 1])
   send(answer[#answer])
+end
+
+-- An answer in so many pieces, in one of the formats, as fast as it goes.
+function provider.speak(dialect, pieces)
+  local words = spoken[dialect]
+  start()
+  send(words.opening)
+  for number = 1, pieces do
+    if not send(words.pieces[(number - 1) % #words.pieces + 1]) then
+      return
+    end
+  end
+  send(words.closing)
 end
 
 function provider.release(released)
