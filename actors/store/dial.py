@@ -14,6 +14,7 @@ from .errors import LinkFailed
 from .keys import PREFIX
 from .link import shorten, told
 from .operation import Op, command
+from .plain_stream import PlainStream
 from .replies import FULL, NOTHING, Reply, new_reader
 from .settings import StoreSettings
 
@@ -72,10 +73,10 @@ async def _open(
     address: ServerAddress | SocketAddress, tls: ssl.SSLContext | None
 ) -> trio.abc.Stream:
     if isinstance(address, SocketAddress):
-        return await trio.open_unix_socket(address.path)
+        return PlainStream(await trio.open_unix_socket(address.path))
     stream = await trio.open_tcp_stream(address.node.host, address.node.port)
     if tls is None:
-        return stream
+        return PlainStream(stream)
     secure = trio.SSLStream(stream, tls, server_hostname=address.node.host, https_compatible=True)
     try:
         await secure.do_handshake()

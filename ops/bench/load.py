@@ -17,6 +17,7 @@ CONNECTIONS = 64
 
 _SLACK = 40.0
 _ANSWER_WITHIN = 30
+_DELAY = "function delay() return math.random(0, %d) end"
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -44,6 +45,8 @@ class Asking(msgspec.Struct, frozen=True):
     """Within so many bytes of it."""
     tokens: Sequence[str] = ()
     """Of which each request bears the next one; none: no request bears one."""
+    pause: int = 0
+    """Milliseconds, at random up to that, before each request: so that streams lose their step."""
 
 
 class LoadError(Exception):
@@ -87,6 +90,7 @@ def _script(asking: Asking) -> str:
         mark=asking.mark,
         tail=asking.tail,
         tokens=", ".join(f'"{token}"' for token in asking.tokens),
+        delay=_DELAY % asking.pause if asking.pause else "",
     )
 
 

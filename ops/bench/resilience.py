@@ -17,6 +17,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from . import family, load, ours
 from .bench import Bench
 from .contestants import Contestant, Kind
@@ -28,6 +30,7 @@ ON: Final = "on"
 """The contestants' names."""
 
 KINDS: Final = (Kind.AT_ONCE, Kind.PACED)
+PAUSE: Final = 50
 TOKENS: Final = tuple(f"bench-{number}" for number in range(load.CONNECTIONS))
 
 _LIMITS: Final = {OFF: "off", ON: "100000/hour"}
@@ -77,4 +80,5 @@ def _cost(bench: Bench, kind: Kind, contestant: Contestant) -> FamilyCost:
 
 
 def _asking(contestant: Contestant, kind: Kind) -> load.Asking:
-    return load.plain(contestant.addresses[kind], TOKENS)
+    asking = load.plain(contestant.addresses[kind], TOKENS)
+    return msgspec.structs.replace(asking, pause=PAUSE) if kind is Kind.PACED else asking

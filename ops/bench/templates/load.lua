@@ -28,6 +28,8 @@ function request()
   return requests[asked]
 end
 
+@{delay}
+
 function response(status, _, body)
   if status ~= 200 or not body:find(mark, -@{tail}, true) then
     broken = broken + 1
