@@ -5,6 +5,9 @@ server's own clock, the oldest first: a list, in which each takes about ten byte
 the last of them. Each call costs a few commands however long the list is: what has left is mostly
 one or two, and so is looked for in steps that double.
 
+Callers whose requests come in the same moment are decided about in one step, one after the other
+(`store.together`), which costs the store half as much: none of them sees a difference.
+
 A server's clock may be set back: then time stands still until it has caught up; what seems to be
 more than a window ahead is forgotten.
 """
@@ -18,55 +21,73 @@ from sluice.actors.store import Op, Script, key
 
 from .sliding import Verdict
 
-TAKE: Final = Script("""\
-local key, limit, window = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+_DECIDE: Final = """\
 local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-local count = redis.call('LLEN', key)
-local oldest = now
-if count > 0 then
-    local newest = tonumber(redis.call('LINDEX', key, -1))
-    if newest <= now - window or newest > now + window then
-        redis.call('DEL', key)
-        count = 0
-    else
-        if newest > now then now = newest end
-        oldest = tonumber(redis.call('LINDEX', key, 0))
-        if oldest <= now - window then
-            local left, counts = 0, math.min(1, count - 1)
-            while counts < count - 1
-                and tonumber(redis.call('LINDEX', key, counts)) <= now - window do
-                left, counts = counts, math.min(counts * 2, count - 1)
-            end
-            while counts - left > 1 do
-                local middle = math.floor((left + counts) / 2)
-                if tonumber(redis.call('LINDEX', key, middle)) <= now - window then
-                    left = middle
-                else
-                    counts = middle
-                end
-            end
-            redis.call('LTRIM', key, counts, -1)
-            count = count - counts
+local time = clock[1] * 1000000 + clock[2]
+local function take(key, limit, window)
+    local now = time
+    local count = redis.call('LLEN', key)
+    local oldest = now
+    if count > 0 then
+        local newest = tonumber(redis.call('LINDEX', key, -1))
+        if newest <= now - window or newest > now + window then
+            redis.call('DEL', key)
+            count = 0
+        else
+            if newest > now then now = newest end
             oldest = tonumber(redis.call('LINDEX', key, 0))
+            if oldest <= now - window then
+                local left, counts = 0, math.min(1, count - 1)
+                while counts < count - 1
+                    and tonumber(redis.call('LINDEX', key, counts)) <= now - window do
+                    left, counts = counts, math.min(counts * 2, count - 1)
+                end
+                while counts - left > 1 do
+                    local middle = math.floor((left + counts) / 2)
+                    if tonumber(redis.call('LINDEX', key, middle)) <= now - window then
+                        left = middle
+                    else
+                        counts = middle
+                    end
+                end
+                redis.call('LTRIM', key, counts, -1)
+                count = count - counts
+                oldest = tonumber(redis.call('LINDEX', key, 0))
+            end
         end
     end
+    if count < limit then
+        redis.call('RPUSH', key, now)
+        redis.call('PEXPIRE', key, math.ceil(window / 1000))
+        if count == 0 then oldest = now end
+        return {1, limit - count - 1, oldest + window - now}
+    end
+    if count > limit then oldest = tonumber(redis.call('LINDEX', key, count - limit)) end
+    return {0, 0, oldest + window - now}
 end
-if count < limit then
-    redis.call('RPUSH', key, now)
-    redis.call('PEXPIRE', key, math.ceil(window / 1000))
-    if count == 0 then oldest = now end
-    return {1, limit - count - 1, oldest + window - now}
+"""
+
+TAKE: Final = Script(_DECIDE + "return take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]))\n")
+"""On one key, with a limit and a window in microseconds: whether a request is accepted (1 or 0),
+how many more would be, and the microseconds until one leaves the window."""
+
+TAKE_MANY: Final = Script(
+    _DECIDE
+    + """\
+local answers = {}
+for index, key in ipairs(KEYS) do
+    answers[index] = take(key, tonumber(ARGV[2 * index - 1]), tonumber(ARGV[2 * index]))
 end
-if count > limit then oldest = tonumber(redis.call('LINDEX', key, count - limit)) end
-return {0, 0, oldest + window - now}
-""")
+return answers
+"""
+)
+"""The same on several keys, with two arguments for each: a list of answers."""
 
 
 def taking(kind: str, name: str, rate: Rate) -> Op:
     """The operation that accepts a request of a caller, or not."""
     place = key("limit", kind, str(rate.seconds), name)
-    return TAKE.on([place], rate.count, rate.seconds * 1_000_000)
+    return TAKE.on([place], rate.count, rate.seconds * 1_000_000, together=TAKE_MANY)
 
 
 def read(reply: list[int], rate: Rate) -> Verdict:

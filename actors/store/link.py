@@ -18,6 +18,7 @@ import trio
 from .ask import Ask, Entry
 from .errors import LinkFailed, StoreRefused, StoreUnavailable
 from .replies import FULL, LET_BY, NOTHING, Reply, new_reader
+from .together import MOST, Together
 
 MOST_WAITING: Final = 10_000
 """Operations on their way at a time."""
@@ -48,8 +49,13 @@ class Link:
         self._redirect = redirect
         self._on_full = on_full
         self._entries: deque[Entry] = deque()
-        self._outbox: list[bytes] = []
+        self._outbox: list[bytes | Entry] = []
+        """Packed, or to be packed when it is sent, because others may still join it."""
+        self._joined: Together | None = None
+        """The last of those."""
         self._bytes = 0
+        self._joining = 0
+        """Operations that are in an entry which is another's."""
         self._writer_waits: trio.Event | None = None
         self._looks = trio.CancelScope()
         """Its deadline is when the oldest operation is looked at."""
@@ -61,22 +67,41 @@ class Link:
 
         ``asking``: it is for a node that is just being given the key (``ASKING``).
         """
-        packed = entry.op.packed_with_source() if entry.with_source else entry.op.packed()
+        # In a cluster, where there are redirections, keys do not lie together.
+        joins = entry.op.together is not None and self._redirect is None and not entry.with_source
+        packed = b"" if joins else _packed(entry)
         if self._failure is not None:
             raise StoreUnavailable(self._failure)
-        if len(self._entries) >= MOST_WAITING or self._bytes + len(packed) > MOST_BYTES:
+        waiting = len(self._entries) + self._joining
+        if waiting >= MOST_WAITING or self._bytes + len(packed) > MOST_BYTES:
             raise StoreUnavailable("too many operations wait for the store")
-        if asking:
-            packed = hiredis.pack_command(("ASKING",)) + packed
-            self._entries.append(_nobody(entry))
-        self._entries.append(entry)
-        self._outbox.append(packed)
-        self._bytes += len(packed)
+        if joins:
+            self._join(entry)
+        else:
+            if asking:
+                packed = hiredis.pack_command(("ASKING",)) + packed
+                self._entries.append(_nobody(entry))
+            self._entries.append(entry)
+            self._outbox.append(packed)
+            self._bytes += len(packed)
         if self._writer_waits is not None:
             self._writer_waits.set()
             self._writer_waits = None
         if entry.due < self._looks.deadline:  # noqa: PLR1730 -- setting it costs, and it is seldom sooner
             self._looks.deadline = entry.due
+
+    def _join(self, entry: Entry) -> None:
+        """Send it with those of its kind that are sent in this turn."""
+        script = entry.op.together
+        assert script is not None  # noqa: S101 -- that is why it is here
+        joined = self._joined
+        if joined is None or joined.script is not script or len(joined) >= MOST:
+            joined = self._joined = Together(script)
+            self._entries.append(Entry(joined, 0, entry.op, entry.due))
+            self._outbox.append(self._entries[-1])
+        else:
+            self._joining += 1
+        joined.add(entry)
 
     def fail(self, reason: str) -> None:
         """Be of no more use: all who wait are told now, and `run` returns."""
@@ -114,10 +139,15 @@ class Link:
             if not self._outbox:
                 self._writer_waits = trio.Event()
                 await self._writer_waits.wait()
-            data = b"".join(self._outbox)
-            self._outbox.clear()
+            data = b"".join(self._taken())
             self._bytes = 0
             await self._stream.send_all(data)
+
+    def _taken(self) -> list[bytes]:
+        """All that waits to be sent. What comes now joins others."""
+        outbox, self._outbox = self._outbox, []
+        self._joined = None
+        return [each if isinstance(each, bytes) else _packed(each) for each in outbox]
 
     async def _read(self) -> NoReturn:
         reader = new_reader()
@@ -148,6 +178,8 @@ class Link:
         if not self._entries:
             raise LinkFailed("the store answered what nobody asked")
         entry = self._entries.popleft()
+        if isinstance(entry.ask, Together):
+            self._joining -= len(entry.ask) - 1
         if type(reply) is Reply:
             self._refused(entry, reply)
         else:
@@ -173,6 +205,13 @@ class Link:
             self.submit(entry)
         except StoreUnavailable as problem:
             entry.ask.fail(problem)
+
+
+def _packed(entry: Entry) -> bytes:
+    """As it is sent."""
+    if isinstance(entry.ask, Together):
+        entry.op = entry.ask.op()
+    return entry.op.packed_with_source() if entry.with_source else entry.op.packed()
 
 
 def _nobody_is_told(_: str) -> None:

@@ -27,6 +27,8 @@ class Op(msgspec.Struct, frozen=True):
     key: str | bytes | None = None
     source: str | None = None
     """Of a script, for a store that does not have it yet."""
+    together: Script | None = None
+    """Does several of these in one step, of different keys: see `together`."""
 
     def packed(self) -> bytes:
         """As it is sent. Raises `TypeError` for an argument that is none."""
@@ -58,7 +60,12 @@ class Script:
         self.source = source
         self.sha = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 -- the protocol's own
 
-    def on(self, keys: Sequence[str | bytes], *args: Argument) -> Op:
-        """Run it on ``keys``, which in a cluster must lie together (`keys.key`)."""
+    def on(
+        self, keys: Sequence[str | bytes], *args: Argument, together: Script | None = None
+    ) -> Op:
+        """Run it on ``keys``, which in a cluster must lie together (`keys.key`).
+
+        ``together``: a script that does on many keys what this one does on one.
+        """
         first = keys[0] if keys else None
-        return Op(("EVALSHA", self.sha, len(keys), *keys, *args), first, self.source)
+        return Op(("EVALSHA", self.sha, len(keys), *keys, *args), first, self.source, together)

@@ -1,0 +1,67 @@
+"""Operations that wait to be sent at the same time, and are sent as one.
+
+One step of a script has a price of its own, whatever it does. So where an `Op` names a script
+that does several of its kind at once (``Op.together``), those that are sent in one turn of the
+event loop become one operation, and each of them gets its own answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .ask import Entry
+from .operation import Op
+
+if TYPE_CHECKING:
+    from .errors import StoreUnavailable
+    from .operation import Script
+
+MOST: Final = 64
+"""That become one: what else the server has to do waits for all of them, half a millisecond."""
+
+_KEY: Final = 3
+"""Where the one key of a script's operation stands, before its arguments."""
+
+
+class Together:
+    """Stands for those who wait, as an `Ask` does for one. ``script``: does what all of them ask.
+
+    Its keys are theirs, its arguments those of each, one after the other; it answers with a list
+    of what each would have got.
+    """
+
+    __slots__ = ("_members", "script")
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self._members: list[Entry] = []
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def add(self, entry: Entry) -> None:
+        """One more."""
+        self._members.append(entry)
+
+    def op(self) -> Op:
+        """What is sent: one alone is asked as it is."""
+        members = self._members
+        if len(members) == 1:
+            return members[0].op
+        keys = [entry.op.args[_KEY] for entry in members]
+        args = [arg for entry in members for arg in entry.op.args[_KEY + 1 :]]
+        script = self.script
+        return Op(("EVALSHA", script.sha, len(keys), *keys, *args), None, script.source)
+
+    def settle(self, index: int, value: object) -> None:
+        """The answer, to whom it is for."""
+        del index
+        members = self._members
+        answers = value if len(members) > 1 and isinstance(value, list) else [value]
+        for entry, answer in zip(members, answers, strict=True):
+            entry.ask.settle(entry.index, answer)
+
+    def fail(self, error: StoreUnavailable) -> None:
+        """None of them is answered."""
+        for entry in self._members:
+            entry.ask.fail(error)
