@@ -6,7 +6,7 @@ the last of them. Each call costs a few commands however long the list is: what 
 one or two, and so is looked for in steps that double.
 
 Callers whose requests come in the same moment are decided about in one step, one after the other
-(`store.together`), which costs the store half as much: none of them sees a difference.
+(`store.together`), which costs the store a quarter less: none of them sees a difference.
 
 A server's clock may be set back: then time stands still until it has caught up; what seems to be
 more than a window ahead is forgotten.

@@ -82,7 +82,7 @@ def frame_of(said: Any, chunk: Chunk, provider_format: ProviderFormat) -> Frame:
     return whole
 
 
-def _envelope(made: bytes | Sequence[Event]) -> Frame:
+def _envelope(made: bytes | SseEvent | Sequence[Event]) -> Frame:
     """What a format that is OpenAI's has put around the chunk that it made."""
     if not isinstance(made, bytes):
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
@@ -70,22 +70,12 @@ class Ask:
         return trio.lowlevel.Abort.SUCCEEDED
 
 
-class Waiting(Protocol):
-    """Who waits for an answer: an `Ask`, or several of them."""
-
-    def settle(self, index: int, value: object) -> None:
-        """The answer to operation ``index``."""
-
-    def fail(self, error: StoreUnavailable) -> None:
-        """There is no use in waiting any more."""
-
-
 class Entry:
     """One operation on its way, and who waits for its answer."""
 
     __slots__ = ("ask", "due", "index", "op", "redirects", "with_source")
 
-    def __init__(self, ask: Waiting, index: int, op: Op, due: float) -> None:
+    def __init__(self, ask: Ask, index: int, op: Op, due: float) -> None:
         self.ask = ask
         self.index = index
         self.op = op
@@ -93,3 +83,11 @@ class Entry:
         """When it has taken too long."""
         self.with_source = False
         self.redirects = 0
+
+    def settle(self, value: object) -> None:
+        """The answer has come."""
+        self.ask.settle(self.index, value)
+
+    def fail(self, error: StoreUnavailable) -> None:
+        """There will be none."""
+        self.ask.fail(error)

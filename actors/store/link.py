@@ -97,8 +97,8 @@ class Link:
         joined = self._joined
         if joined is None or joined.script is not script or len(joined) >= MOST:
             joined = self._joined = Together(script)
-            self._entries.append(Entry(joined, 0, entry.op, entry.due))
-            self._outbox.append(self._entries[-1])
+            self._entries.append(joined)
+            self._outbox.append(joined)
         else:
             self._joining += 1
         joined.add(entry)
@@ -110,7 +110,7 @@ class Link:
             self._scope.cancel()
             self._on_failed(reason)
             while self._entries:
-                self._entries.popleft().ask.fail(StoreUnavailable(reason))
+                self._entries.popleft().fail(StoreUnavailable(reason))
 
     async def run(self) -> None:
         """Move bytes until the link fails. The stream is closed then; nobody waits any more.
@@ -178,12 +178,12 @@ class Link:
         if not self._entries:
             raise LinkFailed("the store answered what nobody asked")
         entry = self._entries.popleft()
-        if isinstance(entry.ask, Together):
-            self._joining -= len(entry.ask) - 1
+        if isinstance(entry, Together):
+            self._joining -= len(entry) - 1
         if type(reply) is Reply:
             self._refused(entry, reply)
         else:
-            entry.ask.settle(entry.index, reply)
+            entry.settle(reply)
 
     def _refused(self, entry: Entry, reply: Reply) -> None:
         code = reply.code
@@ -193,24 +193,26 @@ class Link:
         elif self._redirect is not None and self._redirect(entry, reply):
             pass
         elif code in LET_BY:
-            entry.ask.fail(StoreUnavailable(f"the store answered {shorten(reply)}"))
+            entry.fail(StoreUnavailable(f"the store answered {shorten(reply)}"))
             raise LinkFailed(f"the store answered {shorten(reply)}")
         else:
-            entry.ask.fail(StoreRefused(shorten(reply)))
+            entry.fail(StoreRefused(shorten(reply)))
             if code in FULL:
                 self._on_full(shorten(reply))
 
     def _again(self, entry: Entry) -> None:
         try:
             self.submit(entry)
+            if isinstance(entry, Together):
+                self._joining += len(entry) - 1
         except StoreUnavailable as problem:
-            entry.ask.fail(problem)
+            entry.fail(problem)
 
 
 def _packed(entry: Entry) -> bytes:
     """As it is sent."""
-    if isinstance(entry.ask, Together):
-        entry.op = entry.ask.op()
+    if isinstance(entry, Together) and not entry.with_source:
+        entry.op = entry.joined()
     return entry.op.packed_with_source() if entry.with_source else entry.op.packed()
 
 

@@ -7,9 +7,10 @@ event loop become one operation, and each of them gets its own answer.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
-from .ask import Entry
+from .ask import Ask, Entry
 from .operation import Op
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 MOST: Final = 64
 """That become one: what else the server has to do waits for all of them, half a millisecond."""
 
+_NONE: Final = Op(())
+_NOBODY: Final = Ask(0)
+"""Waits for what they become: it is they who do."""
 _KEY: Final = 3
 """Where the one key of a script's operation stands, before its arguments."""
 
 
-class Together:
-    """Stands for those who wait, as an `Ask` does for one. ``script``: does what all of them ask.
+class Together(Entry):
+    """The one operation that several become. ``script``: does what all of them ask.
 
     Its keys are theirs, its arguments those of each, one after the other; it answers with a list
     of what each would have got.
@@ -33,6 +37,7 @@ class Together:
     __slots__ = ("_members", "script")
 
     def __init__(self, script: Script) -> None:
+        super().__init__(_NOBODY, 0, _NONE, inf)
         self.script = script
         self._members: list[Entry] = []
 
@@ -42,8 +47,9 @@ class Together:
     def add(self, entry: Entry) -> None:
         """One more."""
         self._members.append(entry)
+        self.due = min(self.due, entry.due)
 
-    def op(self) -> Op:
+    def joined(self) -> Op:
         """What is sent: one alone is asked as it is."""
         members = self._members
         if len(members) == 1:
@@ -53,15 +59,14 @@ class Together:
         script = self.script
         return Op(("EVALSHA", script.sha, len(keys), *keys, *args), None, script.source)
 
-    def settle(self, index: int, value: object) -> None:
-        """The answer, to whom it is for."""
-        del index
+    def settle(self, value: object) -> None:
+        """Each of them has its answer."""
         members = self._members
         answers = value if len(members) > 1 and isinstance(value, list) else [value]
         for entry, answer in zip(members, answers, strict=True):
-            entry.ask.settle(entry.index, answer)
+            entry.settle(answer)
 
     def fail(self, error: StoreUnavailable) -> None:
         """None of them is answered."""
         for entry in self._members:
-            entry.ask.fail(error)
+            entry.fail(error)

@@ -25,7 +25,7 @@ from .measurements import MEASUREMENTS
 
 _DESCRIPTION = """\
 Measures the service beside plain proxies, before the same upstream and in one run: nginx,
-and Envoy where it is installed. It takes about ten minutes; --quick takes one.
+and Envoy where it is installed. It takes about a quarter of an hour; --quick takes two minutes.
 The proxies run on one core, load and upstream on another, all on 127.0.0.1: what else the
 machine does shows in the figures, less so in their ratios.
 With two workers, the host, the workers and the store have that one core together, as the one
@@ -42,6 +42,14 @@ measurements:
   cpu-tls       the same before an HTTPS upstream
   workers       processor time of a streamed request with two workers, host and store included,
                 beside workers = 0; how 64 long streams spread over the two, on all cores
+  resilience    processor time of a streamed request with breakers and limits (of addresses,
+                users and tokens, in the store, never reached) beside the same service without;
+                64 API tokens take turns; service and store are shown, and counted, together
+  translated    processor time of a chunk, for clients of each format (OpenAI's, Anthropic's,
+                Cohere's) from providers of each: what an answer of 220 chunks costs more than
+                one of 20, by 200; beside the client's own format
+  limit-keys    100,000 callers, each with a limit of his own: memory of the worker, and whether
+                the store forgets them
   first-chunk   time to the first chunk, against the upstream itself
   open-streams  5,000 streams at once: memory, and whether any is lost
   asks          one ask to an actor, against a checkpoint of trio

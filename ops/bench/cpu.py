@@ -27,7 +27,12 @@ def name(pid: int) -> str:
 
 def resident(pid: int) -> int:
     """Memory of ``pid`` and its descendants that is in RAM, in bytes."""
-    return sum(int(_read(member, "statm").split()[1]) for member in family(pid)) * _PAGE
+    return sum(map(resident_alone, family(pid)))
+
+
+def resident_alone(pid: int) -> int:
+    """Memory of ``pid`` without its descendants that is in RAM, in bytes."""
+    return int(_read(pid, "statm").split()[1]) * _PAGE
 
 
 def family(pid: int) -> list[int]:

@@ -76,6 +76,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
     "workers": several.measure_workers,
     "resilience": resilience.measure_resilience,
     "translated": translated.measure_translated,
+    "limit-keys": resilience.measure_limit_keys,
     "first-chunk": measure_first_chunk,
     "open-streams": measure_open_streams,
     "asks": measure_asks,

@@ -24,6 +24,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Of the store, in one round."""
     crowds: int
     """Of 64 streams that spread over two workers, a way of opening them."""
+    callers: int
+    """Each with a key of the limiter's."""
     scrapes: int
     """In one round."""
     leavings: int
@@ -38,6 +40,7 @@ FULL = Plan(
     asks=5000,
     operations=10_000,
     crowds=5,
+    callers=100_000,
     scrapes=100,
     leavings=50,
 )
@@ -50,6 +53,7 @@ QUICK = Plan(
     asks=500,
     operations=1000,
     crowds=1,
+    callers=10_000,
     scrapes=10,
     leavings=5,
 )

@@ -19,11 +19,11 @@ from typing import Final
 
 import msgspec
 
-from . import family, load, ours
-from .bench import Bench
+from . import family, limit_keys, load, ours
+from .bench import Bench, say
 from .contestants import Contestant, Kind
 from .programs import free_port
-from .results import FamilyCost
+from .results import FamilyCost, LimitKeys
 
 OFF: Final = "off"
 ON: Final = "on"
@@ -34,6 +34,7 @@ PAUSE: Final = 50
 TOKENS: Final = tuple(f"bench-{number}" for number in range(load.CONNECTIONS))
 
 _LIMITS: Final = {OFF: "off", ON: "100000/hour"}
+_KEYS_WITHIN: Final = 180.0
 _CALLERS: Final = ("ip", "user", "token")
 
 
@@ -44,6 +45,18 @@ def measure_resilience(bench: Bench) -> None:
     with _service(bench, OFF) as off, _service(bench, ON) as on:
         for kind in KINDS:
             bench.results.resilience[kind] = _costs(bench, kind, off, on)
+
+
+def measure_limit_keys(bench: Bench) -> None:
+    """What many callers leave in the worker and in the store."""
+    say("limit-keys")
+    ground = bench.ground
+    orders = limit_keys.Orders(
+        bench.plan.callers, str(ground.folder / "limit-keys"), ground.load_core
+    )
+    bench.results.limit_keys = bench.client(
+        "limit_keys", orders, LimitKeys, _KEYS_WITHIN, ground.server_core
+    )
 
 
 def guards(name: str) -> str:

@@ -12,7 +12,7 @@ from .several_table import KINDS, figure
 
 def sections(found: Results) -> list[str]:
     """One text a measurement; empty for what was not measured."""
-    return [_costs(found), _parts(found), _chunks(found), _translated(found)]
+    return [_costs(found), _parts(found), _chunks(found), _translated(found), _keys(found)]
 
 
 def _costs(found: Results) -> str:
@@ -60,3 +60,17 @@ def _translated(found: Results) -> str:
         ratios = [results.translated_ratio(found, client, provider.name) for provider in DIALECTS]
         rows.append((client, *(NONE if each is None else shown(each, 2) for each in ratios)))
     return "The same, of a chunk in the client's own format\n" + columns(rows)
+
+
+def _keys(found: Results) -> str:
+    keys = found.limit_keys
+    if keys is None:
+        return ""
+    rows: list[Row] = [
+        ("decided about by the store", f"{keys.by_store:,}"),
+        ("growth of the worker", f"{keys.worker:.1f} MB"),
+        ("growth of the store", f"{keys.store:.1f} MB"),
+        ("expired in the store", f"{keys.expired:,}"),
+        ("left in the store", f"{keys.left:,}"),
+    ]
+    return f"{keys.callers:,} callers, each with a limit of his own\n{columns(rows)}"

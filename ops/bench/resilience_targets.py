@@ -12,6 +12,10 @@ from .verdict import Verdict, limited
 
 _GUARDS: Final = 1.15
 _TRANSLATED: Final = 2
+CALLERS: Final = 100_000
+"""The callers that the target is about; fewer say nothing about it."""
+_FLAT: Final = 2.0
+"""MB that a worker may grow for them: what its allocator may do at any time."""
 
 
 def verdicts(found: Results) -> list[Verdict]:
@@ -20,6 +24,7 @@ def verdicts(found: Results) -> list[Verdict]:
         _guards(found, Kind.AT_ONCE, "20 chunks at once"),
         _guards(found, Kind.PACED, "20 chunks, 10 ms apart"),
         _translated(found),
+        _keys(found),
     ]
 
 
@@ -49,3 +54,14 @@ def _translated(found: Results) -> Verdict:
         _TRANSLATED,
         lambda value: f"{value:.2f} x ({pair})",
     )
+
+
+def _keys(found: Results) -> Verdict:
+    target = f"{CALLERS:,} callers: the worker grows at most {_FLAT:g} MB, the store forgets all"
+    keys = found.limit_keys
+    if keys is None:
+        return Verdict(target, "", None)
+    told = f"{keys.callers:,} callers, {keys.worker:.1f} MB, {keys.expired:,} expired"
+    if keys.callers < CALLERS:
+        return Verdict(target, told, None)
+    return Verdict(target, f"{told}, {keys.left:,} left", keys.forgotten and keys.worker <= _FLAT)

@@ -112,6 +112,27 @@ class StoreOperation(msgspec.Struct, frozen=True):
     """From asking to the answer, one at a time."""
 
 
+class LimitKeys(msgspec.Struct, frozen=True):
+    """Many callers, of each of whom one request was taken from a limit of a second."""
+
+    callers: int
+    by_store: int
+    """Of them, those that the store decided about."""
+    worker: float
+    """Growth of the worker's resident memory, in MB."""
+    store: float
+    """Likewise of the Valkey, as soon as all were taken."""
+    expired: int
+    """Keys that the store let expire."""
+    left: int
+    """Keys that it still had when it had had half a minute for that."""
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether the store knew all of the callers, and knows none."""
+        return self.by_store == self.expired == self.callers and not self.left
+
+
 class Scrape(msgspec.Struct, frozen=True):
     """One round of scrapes under two workers: milliseconds of processor time, a scrape."""
 
@@ -155,6 +176,7 @@ class Results(msgspec.Struct):
     """By the client's format, then by the provider's."""
     spread: dict[str, list[list[int]]] = {}
     """By the way of opening: the long streams of each process that has some, crowd by crowd."""
+    limit_keys: LimitKeys | None = None
     link_asks: list[LinkAsk] = []
     store: list[StoreOperation] = []
     scrapes: list[Scrape] = []

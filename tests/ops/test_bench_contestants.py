@@ -50,7 +50,8 @@ def test_a_template_with_a_blank_that_nobody_fills_is_an_error() -> None:
 
 
 def test_what_is_no_blank_stays_as_it_is() -> None:
-    text = fill.filled("load.lua", body='{"model":"paced"}')
+    blanks = {"mark": "[DONE]", "tail": 20, "tokens": "", "delay": ""}
+    text = fill.filled("load.lua", body='{"model":"paced"}', **blanks)
     assert 'wrk.body = [==[{"model":"paced"}]==]' in text
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from sluice.ops.bench import layout, table, targets
 from sluice.ops.bench.results import (
     Ask,
+    ChunkCost,
     Cost,
     FamilyCost,
     FirstChunk,
+    LimitKeys,
     LinkAsk,
     Machine,
     OpenStreams,
@@ -91,6 +93,32 @@ def test_several_processes_have_their_sections() -> None:
     assert line(text, "64 waiting, of Valkey").endswith("5.0 (5.0 to 5.0)")
     assert line(text, "the worker that answers").endswith("2.25 (2.25 to 2.25)")
     assert line(text, "nobody scrapes") == "nobody scrapes 1.00 (1.00 to 1.00) 2.00 (2.00 to 2.00)"
+
+
+def test_breakers_limits_and_other_formats_have_their_sections() -> None:
+    off, on = Cost(500, 1000, 1), Cost(550, 1000, 1)
+    own, foreign = ChunkCost(100, 500, 2), ChunkCost(120, 720, 3)
+    text = printed(
+        Results(
+            MACHINE,
+            resilience={
+                "at-once": {
+                    "off": [FamilyCost(off, 500, 0, 0)],
+                    "on": [FamilyCost(on, 520, 0, 30)],
+                }
+            },
+            translated={"openai": {"openai": [own], "anthropic": [foreign]}},
+            limit_keys=LimitKeys(100_000, 100_000, 0.75, 2.5, 99_999, 1),
+        )
+    )
+    ratio = "at once 500 (500 to 500) 550 (550 to 550) 1.10 (1.10 to 1.10)"
+    assert line(text, "at once 500") == ratio
+    assert line(text, "at once on") == "at once on 520 (520 to 520) 30 (30 to 30)"
+    chunks = "openai 2.00 (2.00 to 2.00) 3.00 (3.00 to 3.00) -"
+    assert line(text, "openai 2.00") == chunks
+    assert line(text, "openai 1.00") == "openai 1.00 (1.00 to 1.00) 1.50 (1.50 to 1.50) -"
+    assert line(text, "growth of the worker") == "growth of the worker 0.8 MB"
+    assert line(text, "expired in the store") == "expired in the store 99,999"
 
 
 def test_targets_are_marked_reached_missed_or_not_measured() -> None:

@@ -7,9 +7,11 @@ import pytest
 from sluice.ops.bench import targets
 from sluice.ops.bench.results import (
     Ask,
+    ChunkCost,
     Cost,
     FamilyCost,
     FirstChunk,
+    LimitKeys,
     LinkAsk,
     Machine,
     OpenStreams,
@@ -42,7 +44,7 @@ def judged(found: Results, part: str) -> Verdict:
 
 def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
     verdicts = targets.verdicts(results())
-    assert [one.reached for one in verdicts] == [None] * 14
+    assert [one.reached for one in verdicts] == [None] * 18
     assert not targets.missed(verdicts)
 
 
@@ -152,3 +154,53 @@ def test_an_operation_of_the_store_may_cost_its_client_30_microseconds() -> None
 def test_a_scrape_may_cost_the_worker_that_answers_5_milliseconds() -> None:
     assert judged(results(scrapes=[Scrape(5, 9, 9)]), "a scrape").reached is True
     assert judged(results(scrapes=[Scrape(5.1, 1, 1)]), "a scrape").reached is False
+
+
+@pytest.mark.parametrize(("kind", "what"), [("at-once", "at once"), ("paced", "10 ms apart")])
+@pytest.mark.parametrize(("on", "reached"), [(115, True), (116, False)])
+def test_breakers_and_limits_may_cost_15_in_100(
+    *, kind: str, what: str, on: float, reached: bool
+) -> None:
+    rounds = {
+        "off": [FamilyCost(Cost(100, 1000, 1), 100, 0, 0)],
+        "on": [FamilyCost(Cost(on, 1000, 1), 60, 0, on - 60)],
+    }
+    (verdict,) = [
+        one
+        for one in targets.verdicts(results(resilience={kind: rounds}))
+        if f"{what}, breakers and limits" in one.target
+    ]
+    assert verdict.reached is reached
+    assert verdict.found == f"{on / 100:.2f} x"
+
+
+def chunk(cost: float) -> list[ChunkCost]:
+    return [ChunkCost(few=100, many=100 + 200 * cost, chunk=cost)]
+
+
+def test_of_translated_chunks_the_dearest_may_cost_twice_one_of_the_clients_own_format() -> None:
+    translated = {
+        "openai": {"openai": chunk(2), "cohere": chunk(4)},
+        "cohere": {"openai": chunk(9.9), "cohere": chunk(5)},
+    }
+    verdict = judged(results(translated=translated), "a translated chunk")
+    assert verdict.reached is True
+    assert verdict.found == "2.00 x (openai from cohere)"
+    translated["cohere"]["openai"] = chunk(10.1)
+    assert judged(results(translated=translated), "a translated chunk").reached is False
+
+
+@pytest.mark.parametrize(
+    ("keys", "reached"),
+    [
+        (LimitKeys(100_000, 100_000, 2.0, 9, 100_000, 0), True),
+        (LimitKeys(100_000, 100_000, 2.1, 9, 100_000, 0), False),
+        (LimitKeys(100_000, 100_000, 0.1, 9, 99_999, 1), False),
+        (LimitKeys(100_000, 99_999, 0.1, 9, 99_999, 0), False),
+        (LimitKeys(10_000, 10_000, 0.1, 9, 10_000, 0), None),
+    ],
+)
+def test_many_callers_leave_the_worker_as_it_was_and_nothing_in_the_store(
+    *, keys: LimitKeys, reached: bool | None
+) -> None:
+    assert judged(results(limit_keys=keys), "100,000 callers").reached is reached

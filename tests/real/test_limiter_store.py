@@ -19,7 +19,7 @@ from tests.real.test_store_servers import connected
 
 from sluice.actors.limits.callers import Caller
 from sluice.actors.limits.limiter import Limiter
-from sluice.actors.limits.script import TAKE, read, taking
+from sluice.actors.limits.script import TAKE, TAKE_MANY, read, taking
 from sluice.actors.limits.sliding import SlidingLog
 from sluice.actors.settings import LimitSettings, Rate
 from sluice.actors.store import Patience, StoreSettings
@@ -105,6 +105,53 @@ def test_a_caller_is_forgotten_when_the_last_of_his_requests_leaves_the_window(
     answer = server.run("EVAL", op.source, *op.args[2:])
     assert read(answer, Rate(3, "minute")).accepted
     assert 59_000 < server.run("PTTL", op.key) <= 60_000
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    moments=st.lists(
+        st.tuples(st.integers(0, WINDOW), st.lists(st.integers(0, 2), min_size=2, max_size=8)),
+        max_size=8,
+    )
+)
+def test_several_that_are_decided_about_in_one_step_are_decided_one_after_the_other(
+    server: Node, moments: list[tuple[int, list[int]]]
+) -> None:
+    callers, now = [next(names) for _ in range(3)], 0
+    logs = [SlidingLog() for _ in callers]
+    limits = [1, 3, 5]
+    for gap, asking in moments:
+        now += gap
+        args = [each for who in asking for each in (limits[who], WINDOW * 1_000_000)]
+        source = TAKE_MANY.source.replace("redis.call('TIME')", f"{{{START + now}, 0}}")
+        keys = [callers[who] for who in asking]
+        answers = server.run("EVAL", source, len(keys), *keys, *args)
+        for who, (accepted, remaining, wait) in zip(asking, answers, strict=True):
+            expected = logs[who].take(limits[who], WINDOW, now)
+            assert (bool(accepted), remaining, wait / 1_000_000) == (
+                expected.accepted,
+                expected.remaining,
+                expected.wait,
+            )
+
+
+async def test_callers_who_come_in_the_same_moment_have_each_his_own_limit(url: str) -> None:
+    limits = LimitSettings(ip=Rate(3, "hour"))
+    callers = [Caller("ip", next(names)) for _ in range(5)]
+    verdicts: dict[str, list[bool]] = {caller.name: [] for caller in callers}
+
+    async def ask(limiter: Limiter, caller: Caller) -> None:
+        verdict = await limiter.take(caller, Patience(5))
+        assert verdict is not None
+        verdicts[caller.name].append(verdict.accepted)
+
+    async with connected(StoreSettings(url, timeout=5.0)) as client:
+        limiter = Limiter(limits, client)
+        async with trio.open_nursery() as nursery:
+            for caller in callers * 7:
+                nursery.start_soon(ask, limiter, caller)
+        assert limiter.statistics().by_store == 35
+    assert [sum(accepted) for accepted in verdicts.values()] == [3] * 5
 
 
 async def test_two_workers_that_share_a_store_share_the_limit(url: str) -> None:
