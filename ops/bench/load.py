@@ -68,11 +68,11 @@ def run(address: Address, ground: Ground, seconds: float, asking: Asking | None 
 
     Raises `LoadError` unless every answer was a whole 200.
     """
-    script = ground.folder / "load.lua"
-    script.write_text(_script(plain(address) if asking is None else asking))
+    file = ground.folder / "load.lua"
+    file.write_text(script(plain(address) if asking is None else asking))
     argv = [
         *(installed(), "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s"),
-        *("--timeout", f"{_ANSWER_WITHIN}s", "-s", str(script), address.url),
+        *("--timeout", f"{_ANSWER_WITHIN}s", "-s", str(file), address.url),
     ]
     load = parse(run_to_end(argv, ground, ground.load_core, seconds + _SLACK).decode())
     if load.errors or load.broken or not load.requests:
@@ -83,7 +83,8 @@ def run(address: Address, ground: Ground, seconds: float, asking: Asking | None 
     return load
 
 
-def _script(asking: Asking) -> str:
+def script(asking: Asking) -> str:
+    """What wrk is told to do, in Lua."""
     return filled(
         "load.lua",
         body=asking.body.decode(),
