@@ -10,7 +10,7 @@ import trio
 from sluice.actors.failures import Failure, counted_as
 from sluice.actors.limits.callers import Caller
 from sluice.actors.streams.client import Client
-from sluice.actors.streams.stream import Job
+from sluice.actors.streams.job import Job
 from sluice.actors.streams.streams import NotAccepting
 
 from .asgi import JSON, Headers, Receive, Scope, Send, answer

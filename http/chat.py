@@ -12,7 +12,7 @@ import trio
 from sluice.actors.failures import ClientLeft, Failure
 from sluice.actors.limits.callers import Caller
 from sluice.actors.settings import ModelSettings, Routing
-from sluice.actors.streams.stream import Job
+from sluice.actors.streams.job import Job
 
 from .arrival import Arrival
 from .asgi import Receive, Scope, Send

@@ -10,7 +10,7 @@ import msgspec
 from sluice.actors.metrics.reports import RequestReport
 from sluice.actors.settings import Routing
 from sluice.actors.streams.client import Client
-from sluice.actors.streams.stream import Job
+from sluice.actors.streams.job import Job
 from sluice.engine import Ref
 
 from .callers.identity import Identity

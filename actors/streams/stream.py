@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal
 
-import msgspec
 import trio
 
-from sluice.actors.breakers.permits import Permit, Permits
+from sluice.actors.breakers.permits import Permit
 from sluice.actors.failures import ClientLeft, ClientStalled, Failure, Interrupted
 from sluice.actors.formats.format import Asked, ClientFormat, ProviderFormat
 from sluice.actors.formats.sse import encode
-from sluice.actors.limits.callers import Caller
-from sluice.actors.limits.limiter import Limiter, headers_of
+from sluice.actors.limits.limiter import headers_of
 from sluice.actors.limits.sliding import Verdict
-from sluice.actors.metrics.reports import Again, Attempt, RequestReport, Rescue
+from sluice.actors.metrics.reports import Again, Attempt, Rescue
 from sluice.actors.providers.attempts import GiveUp, History, Retry, Step, chain_of, left, next_step
-from sluice.actors.providers.provider import ProviderClient
 from sluice.actors.providers.upstream_failures import too_slow
 from sluice.actors.rescue.delivered import Delivered
 from sluice.actors.rescue.replay import told_by
 from sluice.actors.rescue.rescue import Way
 from sluice.actors.rescue.splice import Splice
 from sluice.actors.rescue.spliced import SplicedClient
-from sluice.actors.settings import ModelSettings, RescueSettings, RetrySettings, Routing
-from sluice.actors.slots.returns import Returns
-from sluice.engine import Ref
+from sluice.actors.settings import ModelSettings
 
 from .client import Client
 from .company import Company
 from .flow import Flow
-from .pump import Pump
-from .scan import Scan
+from .job import Job, Services
 from .source import Upstream
 
 _EVENT_STREAM = (
@@ -45,51 +38,6 @@ _EVENT_STREAM = (
 
 _COME_BACK = frozenset({429, 503})
 """Statuses that say when to, always (``contract: HTTP``)."""
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A validated request: what is asked of whom, and how the client wants to hear it.
-
-    ``arrived`` and ``validated`` are
-    `trio.current_time` of the request's arrival and of the end of its validation.
-    """
-
-    request_id: str
-    route: str
-    model: ModelSettings
-    streamed: bool
-    asked: Asked
-    format: ClientFormat
-    caller: Caller
-    arrived: float
-    validated: float
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    """More headers for the client, such as those of CORS."""
-
-
-class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stream needs of the worker it lives in."""
-
-    limiter: Limiter
-    connections: Ref
-    returns: Returns
-    """Where slots are given back."""
-    providers: Mapping[str, ProviderClient]
-    pump: Pump
-    scan: Scan
-    spawn: Callable[..., None]
-    """Start a task beside the streams' own: ``spawn(async_function, *args)``."""
-    report: Callable[[RequestReport], None]
-    """Told once of each stream, when it has ended: to log it and to count it."""
-    on_fault: Callable[[BaseException], None]
-    routing: Routing = Routing({}, {})
-    """Where fallbacks are found."""
-    retries: RetrySettings = RetrySettings()
-    rescue: RescueSettings = RescueSettings()
-    chance: Callable[[], float] = random.random
-    """From 0 to 1, for the jitter of retries."""
-    permits: Permits = msgspec.field(default_factory=Permits)
-    """Of the circuit breakers, to call providers."""
 
 
 class Stream:

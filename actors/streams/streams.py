@@ -34,10 +34,11 @@ from sluice.actors.slots.returns import Returns
 from sluice.engine import Actor, ActorError, Context, Mailbox, Message, Ref, handler
 
 from .client import Client
+from .job import Job, Services
 from .pump import Pump, PumpStatistics
 from .relay import LAST_WORDS, live
 from .scan import Scan
-from .stream import Job, Services, Stream
+from .stream import Stream
 
 TELL_CHUNKS = 1.0
 """Seconds between two counts of the chunks of streams that run."""

@@ -13,7 +13,7 @@ from sluice.actors.metrics.reports import RequestReport
 from sluice.actors.settings import ModelSettings, ProviderSettings, Routing
 from sluice.actors.slots.connections import Count, SlotsInUse
 from sluice.actors.streams.client import Client
-from sluice.actors.streams.stream import Job
+from sluice.actors.streams.job import Job
 from sluice.actors.streams.streams import NotAccepting
 from sluice.engine import AskTimeout, Ref
 from sluice.http.app import Application, build_app

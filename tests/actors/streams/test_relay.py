@@ -23,10 +23,11 @@ from sluice.actors.providers.upstream_failures import stopped
 from sluice.actors.settings import LimitSettings, ModelSettings, Rate, RetrySettings, Timeouts
 from sluice.actors.slots.connections import Acquire, Granted, Refused
 from sluice.actors.slots.returns import Returns
+from sluice.actors.streams.job import Job, Services
 from sluice.actors.streams.pump import Pump
 from sluice.actors.streams.relay import live
 from sluice.actors.streams.scan import Scan
-from sluice.actors.streams.stream import Job, Services, Stream
+from sluice.actors.streams.stream import Stream
 from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull
 from sluice.http.formats.openai_format import OpenAIClient
 from sluice.http.formats.openai_request import AskedInOpenAI
