@@ -160,7 +160,8 @@ class CohereReader:
         """The chunk in ``event``, which may say nothing."""
         data = event.data
         try:
-            check_utf8(data)
+            if not data.isascii():
+                check_utf8(data)
             found = _event.decode(data)
         except WRONG as error:
             pass_over(data, _READ, error)

@@ -65,7 +65,8 @@ class OpenAIProvider:
         if said == _DONE:
             return None
         try:
-            check_utf8(said)
+            if not said.isascii():
+                check_utf8(said)
             chunk = _chunk.decode(said)
         except WRONG as error:
             _check_end(said, error)

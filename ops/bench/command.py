@@ -46,8 +46,8 @@ measurements:
                 users and tokens, in the store, never reached) beside the same service without;
                 64 API tokens take turns; service and store are shown, and counted, together
   translated    processor time of a chunk, for clients of each format (OpenAI's, Anthropic's,
-                Cohere's) from providers of each: what an answer of 220 chunks costs more than
-                one of 20, by 200; beside the client's own format
+                Cohere's) from providers of each: what an answer of 520 chunks costs more than
+                one of 20, by 500, ten of them a write; beside the client's own format
   limit-keys    100,000 callers, each with a limit of his own: memory of the worker, and whether
                 the store forgets them
   first-chunk   time to the first chunk, against the upstream itself

@@ -45,6 +45,7 @@ class Asking(msgspec.Struct, frozen=True):
     """Within so many bytes of it."""
     tokens: Sequence[str] = ()
     """Of which each request bears the next one; none: no request bears one."""
+    connections: int = CONNECTIONS
     pause: int = 0
     """Milliseconds, at random up to that, before each request: so that streams lose their step."""
 
@@ -68,10 +69,11 @@ def run(address: Address, ground: Ground, seconds: float, asking: Asking | None 
 
     Raises `LoadError` unless every answer was a whole 200.
     """
+    asking = plain(address) if asking is None else asking
     file = ground.folder / "load.lua"
-    file.write_text(script(plain(address) if asking is None else asking))
+    file.write_text(script(asking))
     argv = [
-        *(installed(), "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s"),
+        *(installed(), "-t1", f"-c{asking.connections}", f"-d{max(1, round(seconds))}s"),
         *("--timeout", f"{_ANSWER_WITHIN}s", "-s", str(file), address.url),
     ]
     load = parse(run_to_end(argv, ground, ground.load_core, seconds + _SLACK).decode())

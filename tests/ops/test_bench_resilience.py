@@ -41,7 +41,7 @@ def test_each_format_and_length_has_a_model_and_a_provider_of_that_format() -> N
     }
     spoken = "http://127.0.0.1:1001/spoken"
     assert read["providers"]["openai-20"]["base_url"] == f"{spoken}/openai/20/v1"
-    assert read["providers"]["cohere-220"]["base_url"] == f"{spoken}/cohere/220"
+    assert read["providers"]["cohere-520"]["base_url"] == f"{spoken}/cohere/520"
 
 
 @pytest.mark.real

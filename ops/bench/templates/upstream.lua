@@ -50,14 +50,19 @@ function provider.hold(pause, most)
   send(answer[#answer])
 end
 
--- An answer in so many pieces, in one of the formats, as fast as it goes.
+-- An answer in so many pieces, in one of the formats, ten of them a flush, as fast as it goes.
 function provider.speak(dialect, pieces)
   local words = spoken[dialect]
   start()
   send(words.opening)
+  local waiting = {}
   for number = 1, pieces do
-    if not send(words.pieces[(number - 1) % #words.pieces + 1]) then
-      return
+    table.insert(waiting, words.pieces[(number - 1) % #words.pieces + 1])
+    if #waiting == 10 or number == pieces then
+      if not send(waiting) then
+        return
+      end
+      waiting = {}
     end
   end
   send(words.closing)
