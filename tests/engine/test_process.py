@@ -385,11 +385,12 @@ async def test_asks_to_the_replaced_process_are_still_answered() -> None:
 async def test_a_crash_of_the_second_does_not_hasten_the_first() -> None:
     async with world("slow") as w:
         first = await w.pid()
-        done = await w.system.ref("w").ask(Replace(drain=4), timeout=40)
+        done = await w.system.ref("w").ask(Replace(drain=600), timeout=40)
         os.kill(done.new, signal.SIGKILL)
         await until(lambda: w.has_begun(3))
         assert w.process().draining == (first,)
         assert not is_gone(first)
+        os.kill(first, signal.SIGKILL)  # it would take its time
         await until(lambda: not w.process().draining)
         assert is_reaped(first)
 
