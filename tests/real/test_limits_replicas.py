@@ -16,10 +16,8 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import DATA_DIR
 from tests.http.edge_world import Answer, RawClient
+from tests.real.serving import COMMAND, KEY, Operated, Service, change, killed, told
 from tests.real.store_servers import Server, open_server, valkey
-from tests.real.test_control_commands import Operated
-from tests.real.test_serve_process import COMMAND, KEY, Service, killed
-from tests.real.test_serve_reload import change, told
 from tests.service.operators_world import SEED, Samples, total
 from tests.service.world import chat
 
