@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -141,13 +141,12 @@ async def serving(folder: Path, base_url: str, drain: float) -> AsyncIterator[Op
             stderr=stderr,
             env={**os.environ, "PROVIDER_KEY": KEY},
         )
-    try:
+    async with AsyncExitStack() as ending:
+        ending.push_async_callback(killed, process)
         service = Service(process, log)
         (address,) = (await service.told("serving"))["addresses"]
         service.port = int(address.rpartition(":")[2])
         yield Operated(service, config)
-    finally:
-        await killed(process)  # noqa: ASYNC102 -- shielded in itself; SIGKILL ends it
 
 
 async def killed(process: trio.Process) -> None:
