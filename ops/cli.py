@@ -102,7 +102,9 @@ def _dispatch(words: list[str]) -> int:
         module = importlib.import_module(COMMANDS[name].module)
         module.add_arguments(commands[name])
         run = module.run
-    arguments = parser.parse_args(words)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        commands.get(name or "", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if run is None:
         parser.print_help(sys.stderr)
         return USAGE

@@ -50,9 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _interval(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; allowed: 0.1 to 60") from None
     if not 0.1 <= seconds <= 60:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0.1 to 60")
+        raise argparse.ArgumentTypeError(f"{text} is out of range; allowed: 0.1 to 60")
     return seconds
 
 

@@ -132,7 +132,7 @@ async def _connected(place: Place) -> AsyncIterator[trio.SocketStream]:
         with trio.fail_after(CONNECT_TIMEOUT):
             stream = await connect(place)
     except (OSError, trio.TooSlowError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem) or "no answer"
+        reason = _why(problem)
         raise NotReachable(
             f"no service answers at {place.address} ({reason}). Does it run? --config or --control"
             " says which one you mean"
@@ -142,6 +142,15 @@ async def _connected(place: Place) -> AsyncIterator[trio.SocketStream]:
     finally:
         with trio.CancelScope(shield=True):  # forceful: it does not wait
             await trio.aclose_forcefully(stream)
+
+
+def _why(problem: BaseException) -> str:
+    """In the system's words: of several addresses that were tried, the last one's."""
+    while isinstance(problem.__cause__, OSError | BaseExceptionGroup):
+        problem = problem.__cause__
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[-1]
+    return getattr(problem, "strerror", None) or str(problem) or "no answer"
 
 
 async def _shake_hands(

@@ -43,7 +43,7 @@ def changed(
         value: Any = rule.read(rule.decode(word), _NOWHERE)
     except RefusedValue as problem:
         allowed = f'{rule.allowed}, or "{CONFIGURED}"'
-        raise Refused("invalid", f"{problem}; allowed: {allowed}") from problem
+        raise Refused("invalid", f"limit {kind}: {problem}; allowed: {allowed}") from problem
     return replace(limits, **{kind: value})
 
 

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from typing import Final
 
 _MOST: Final = 3
+_SHOWN: Final = 12
+"""Paths that are listed where nothing like one is there; of workers there may be a hundred."""
 _CLOSE: Final = 0.6
 """How much of a word has to be right, by `difflib`: one letter in three may be wrong."""
 
@@ -31,7 +33,14 @@ def nothing_at(path: str, known: Iterable[str]) -> str:
     meant = nearest(path, paths)
     if meant:
         return f"there is nothing at {path!r}; did you mean {' or '.join(meant)}?"
-    return f"there is nothing at {path!r}; there are: {', '.join(paths)}"
+    return f"there is nothing at {path!r}; there are: {_told(paths)}"
+
+
+def _told(paths: list[str]) -> str:
+    if len(paths) <= _SHOWN:
+        return ", ".join(paths)
+    shown = [each for each in paths if "@" not in each][:_SHOWN]
+    return f"{', '.join(shown)}; `sluice tree` shows all {len(paths)}"
 
 
 def _name(path: str) -> str:

@@ -84,7 +84,10 @@ def test_the_version_is_that_of_the_distribution(capsys: Captured) -> None:
         (["chek"], "invalid choice: 'chek'"),
         (["check", "--confg", "x"], "unrecognized arguments: --confg x"),
         (["check", "--conf", "x"], "unrecognized arguments: --conf x"),
-        (["check", "extra"], "unrecognized arguments: extra"),
+        (["check", "extra"], 'sluice check: unrecognized arguments: extra\ntry "sluice check --'),
+        (["--extra"], "sluice: unrecognized arguments: --extra"),
+        (["top", "--interval", "often"], "'often' is no number; allowed: 0.1 to 60"),
+        (["top", "--interval", "0"], "0 is out of range; allowed: 0.1 to 60"),
         (["check", "--config"], "expected one argument"),
     ],
 )

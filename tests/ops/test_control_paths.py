@@ -85,9 +85,14 @@ def test_what_was_meant_is_the_same_name_elsewhere_or_one_like_it(
     assert nearest(path, KNOWN) == meant
 
 
-def test_without_anything_like_it_all_paths_are_told() -> None:
+def test_without_anything_like_it_all_paths_are_told_or_where_they_are_seen() -> None:
     assert nothing_at("nobody", KNOWN[:3]) == (
         "there is nothing at 'nobody'; there are: metrics, connections"
+    )
+    many = [*KNOWN, *(f"shares@worker-{number}" for number in range(100))]
+    assert nothing_at("nobody", many) == (
+        "there is nothing at 'nobody'; there are: metrics, connections, workers/worker-1;"
+        " `sluice tree` shows all 108"
     )
     assert nothing_at("streams", KNOWN).endswith(
         "did you mean streams@worker-1 or streams@worker-2?"

@@ -10,6 +10,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 import trio
+from tests.real.serving import KEY, Operated, Start, serving
+from tests.service.operators_world import SEED
+
+from sluice.ops.simulator import Simulator, open_simulator
 
 StartPrometheus = Callable[..., Awaitable[httpx2.AsyncClient]]
 
@@ -89,3 +93,22 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    """A provider that misbehaves on request; its answers are those of `operators_world`."""
+    async with open_simulator(seed=SEED, api_key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+async def start(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts ``sluice serve`` with that provider; what was started is killed with the test."""
+    async with AsyncExitStack() as running:
+
+        async def start_one(drain: float = 30) -> Operated:
+            opened = serving(tmp_path, simulator.base_url, drain)
+            return await running.enter_async_context(opened)
+
+        yield start_one

@@ -12,15 +12,11 @@ import msgspec
 import pytest
 import trio
 from tests.http.edge_world import Answer
-from tests.real.test_control_commands import Operated, Start, simulator, start
-from tests.real.test_serve_reload import change, told
-from tests.real.test_serve_workers import cut, eventually
+from tests.real.serving import Operated, Start, change, cut, eventually, told
 from tests.service.operators_world import PATIENCE, SHORT, request, until
 from tests.service.telling import outcome_of
 
 from sluice.ops.simulator import Simulator
-
-__all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 

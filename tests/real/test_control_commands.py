@@ -2,106 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from pathlib import Path
-
 import msgspec
 import pytest
 import trio
 from tests.http.edge_world import Answer
-from tests.leaks import nothing_left_at
-from tests.real.test_serve_process import COMMAND, KEY, Service, killed
+from tests.real.serving import Start
 from tests.service.operators_world import (
     HELD,
     PATIENCE,
-    SEED,
     is_whole,
     text_of,
     until,
 )
 
-from sluice.ops.simulator import Simulator, open_simulator
+from sluice.ops.simulator import Simulator
 
 pytestmark = pytest.mark.real
-
-CONFIG = """
-[server]
-bind = "127.0.0.1:0"
-workers = 0
-drain = 30
-data_dir = "{folder}/data"
-
-[limits]
-ip = "off"
-
-[providers.simulator]
-base_url = "{base_url}"
-api_key = "env:PROVIDER_KEY"
-
-[models."sim-*"]
-provider = "simulator"
-"""
-
-
-class Operated:
-    """A service, and an operator whose shell has no provider's key."""
-
-    def __init__(self, service: Service, config: Path) -> None:
-        self.service = service
-        self.config = config
-        self.environment = {k: v for k, v in os.environ.items() if k != "PROVIDER_KEY"}
-
-    async def sluice(self, *words: str) -> subprocess.CompletedProcess[bytes]:
-        with trio.fail_after(PATIENCE):
-            return await trio.run_process(
-                [COMMAND, *words, "--config", str(self.config)],
-                capture_stdout=True,
-                capture_stderr=True,
-                check=False,
-                env=self.environment,
-            )
-
-    async def done(self, *words: str) -> str:
-        ended = await self.sluice(*words)
-        assert (ended.returncode, ended.stderr) == (0, b"")
-        return ended.stdout.decode()
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    async with open_simulator(seed=SEED, api_key=KEY) as running:
-        yield running
-
-
-Start = Callable[[], Awaitable[Operated]]
-
-
-@pytest.fixture
-async def start(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts a service, which is killed with the test. Nothing of any request is left then."""
-    async with AsyncExitStack() as running:
-
-        async def start_one() -> Operated:
-            config, log = tmp_path / "sluice.toml", tmp_path / "log"
-            config.write_text(CONFIG.format(folder=tmp_path, base_url=simulator.base_url))
-            with log.open("wb") as stderr:
-                process = await trio.lowlevel.open_process(
-                    [COMMAND, "serve", "--config", str(config)],
-                    stdin=subprocess.DEVNULL,
-                    stderr=stderr,
-                    env={**os.environ, "PROVIDER_KEY": KEY},
-                )
-            running.push_async_callback(killed, process)
-            service = Service(process, log)
-            (address,) = (await service.told("serving"))["addresses"]
-            service.port = int(address.rpartition(":")[2])
-            running.push_async_callback(nothing_left_at, process, service.port)
-            return Operated(service, config)
-
-        yield start_one
 
 
 async def test_each_command_says_what_it_did_or_why_not(start: Start) -> None:
@@ -129,6 +45,9 @@ async def test_each_command_says_what_it_did_or_why_not(start: Start) -> None:
     assert (await operated.sluice("log-level", "loud")).returncode == 2
     operated.service.process.kill()
     await operated.service.ends()
+    nowhere = await operated.sluice("status", "--control", "127.0.0.1:1")
+    assert nowhere.returncode == 3
+    assert b"Connection refused" in nowhere.stderr
     gone = await operated.sluice("status")
     assert gone.returncode == 3
     assert b"no service answers" in gone.stderr

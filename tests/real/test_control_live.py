@@ -9,13 +9,10 @@ import pytest
 import trio
 from tests.http.edge_world import Answer
 from tests.real.in_thread import LONG
-from tests.real.test_control_commands import Operated, Start, simulator, start
-from tests.real.test_serve_process import COMMAND, killed
+from tests.real.serving import COMMAND, Operated, Start, killed
 from tests.service.operators_world import HELD, PATIENCE, is_whole, text_of, until
 
 from sluice.ops.simulator import Simulator
-
-__all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 

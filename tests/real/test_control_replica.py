@@ -10,13 +10,11 @@ import pytest
 import trio
 from tests.http.edge_world import Answer
 from tests.real.in_thread import LONG, Commands
-from tests.real.test_control_commands import Start, simulator, start
+from tests.real.serving import Start
 from tests.real.test_control_live import Listener, listen
 from tests.service.operators_world import HELD, is_whole, text_of, until
 
 from sluice.ops.simulator import Simulator
-
-__all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 

@@ -14,7 +14,7 @@ import pytest
 import trio
 from tests.real.screen import Screen
 from tests.real.service import Service, open_service
-from tests.real.test_serve_process import COMMAND
+from tests.real.serving import COMMAND
 from tests.service.operators_world import until
 
 from sluice.ops.control.place import Place

@@ -16,10 +16,8 @@ import trio
 from tests.conftest import DATA_DIR
 from tests.http.edge_world import Answer, RawClient
 from tests.leaks import nothing_left_at
+from tests.real.serving import COMMAND, KEY, Operated, Service, change, killed, told
 from tests.real.store_servers import Server, open_server, valkey
-from tests.real.test_control_commands import Operated
-from tests.real.test_serve_process import COMMAND, KEY, Service, killed
-from tests.real.test_serve_reload import change, told
 from tests.service.operators_world import SEED, Samples, samples_of, total
 from tests.service.world import chat
 

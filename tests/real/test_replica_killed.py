@@ -14,8 +14,7 @@ import msgspec
 import pytest
 import trio
 from tests.http.edge_world import Answer
-from tests.real.test_control_commands import Operated, Start, simulator, start
-from tests.real.test_serve_process import Service
+from tests.real.serving import Operated, Service, Start
 from tests.service.operators_world import (
     HELD,
     PATIENCE,
@@ -32,8 +31,6 @@ from tests.service.operators_world import (
 )
 
 from sluice.ops.simulator import Simulator
-
-__all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 

@@ -8,15 +8,13 @@ import signal
 import pytest
 import trio
 from tests.real.conftest import StartPrometheus
-from tests.real.test_control_commands import Start, simulator, start
+from tests.real.serving import Start
 from tests.real.test_prometheus import as_text, finds_every_metric, number
 from tests.real.test_prometheus_service import COUNTING, becomes, value
 from tests.real.test_replica_killed import Replica, eventually, replica
 from tests.service.operators_world import SHORT
 
 from sluice.ops.simulator import Simulator
-
-__all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 

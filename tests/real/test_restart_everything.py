@@ -12,13 +12,10 @@ import pytest
 import trio
 from tests.http.edge_world import Answer
 from tests.real.in_thread import LONG, Commands
-from tests.real.test_control_commands import Operated, Start, simulator, start
-from tests.real.test_serve_workers import eventually
+from tests.real.serving import Operated, Start, eventually
 from tests.service.operators_world import HELD, SHORT, is_refused, is_whole, request, text_of, until
 
 from sluice.ops.simulator import Simulator
-
-__all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +9,10 @@ from pathlib import Path
 import pytest
 import trio
 from tests.http.edge_world import Answer
-from tests.real.test_control_commands import Operated, Start, simulator, start
-from tests.real.test_serve_process import Line, Service
-from tests.real.test_serve_workers import eventually
+from tests.real.serving import Start, change, eventually, told
 from tests.service.operators_world import HELD, SHORT, is_whole, request, text_of, until
 
 from sluice.ops.simulator import Simulator
-
-__all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 
@@ -35,26 +30,6 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
         yield sock
-
-
-def change(operated: Operated, *changes: tuple[str, str], more: str = "") -> None:
-    """Write another configuration, and have it read."""
-    text = operated.config.read_text()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    operated.config.write_text(text + more)
-    operated.service.process.send_signal(signal.SIGHUP)
-
-
-async def told(service: Service, event: str, times: int = 1) -> Line:
-    """The last of so many log lines of ``event``."""
-
-    def lines() -> list[Line]:
-        return [line for line in service.lines() if line["event"] == event]
-
-    await until(lambda: len(lines()) >= times)
-    return lines()[times - 1]
 
 
 async def test_workers_are_replaced_by_such_as_have_it_and_no_stream_is_lost(

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
 import pytest
 import trio
 from tests.http.edge_world import Answer, RawClient
-from tests.real.test_control_commands import Operated, Start, simulator, start
-from tests.real.test_serve_process import STALLED, Service
+from tests.real.serving import (
+    Operated,
+    Start,
+    Streams,
+    cut,
+    eventually,
+    workers_of,
+)
 from tests.service.operators_world import (
     HELD,
-    PATIENCE,
     SHORT,
     failed,
     is_refused,
@@ -27,8 +30,6 @@ from tests.service.operators_world import (
 )
 
 from sluice.ops.simulator import Simulator
-
-__all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 
@@ -45,22 +46,6 @@ WORKERS = {
 def two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in WORKERS.items():
         monkeypatch.setenv(name, value)
-
-
-async def eventually(is_so: Callable[[], Awaitable[bool]]) -> None:
-    """Return as soon as ``is_so`` says so."""
-    with trio.fail_after(PATIENCE):
-        while True:
-            if await is_so():
-                return
-            await trio.sleep(0.05)
-
-
-def workers_of(tree: str) -> list[int]:
-    """The process ids in what ``sluice tree --json`` says."""
-    root = msgspec.json.decode(tree)
-    (workers,) = [child for child in root["children"] if child["path"] == "workers"]
-    return [child["statistics"]["pid"] for child in workers["children"]]
 
 
 async def test_two_workers_hold_one_limit_and_their_numbers_are_one(
@@ -114,14 +99,6 @@ async def test_a_worker_that_is_killed_is_replaced_and_strands_no_slot(
             nursery.start_soon(service.ask, answers, SHORT, f"after {number}")
     assert all(is_whole(answers[each], text_of(SHORT, each, 4)) for each in answers)
     assert len(answers) == 10
-
-
-async def cut(service: Service, prompt: str, model: str = HELD) -> None:
-    """Ask; the connection ends in the middle of the answer."""
-    async with await trio.open_tcp_stream("127.0.0.1", service.port) as stream:
-        client = RawClient(stream)
-        await client.send(request(model, prompt))
-        assert b"[DONE]" not in await client.rest()
 
 
 async def test_a_rolling_restart_loses_no_stream_no_request_and_no_connection(
@@ -227,31 +204,12 @@ async def test_connections_are_accepted_while_one_worker_is_stopped_in_its_track
             os.kill(stopped, signal.SIGCONT)
 
 
-class Streams:
-    """Six that end once they are let, and two that never do, spread over the workers."""
-
-    def __init__(self, service: Service, simulator: Simulator, nursery: trio.Nursery) -> None:
-        self.simulator = simulator
-        self.held: dict[str, Answer] = {}
-        self.stalled: dict[str, Answer] = {}
-        for number in range(6):
-            nursery.start_soon(service.ask, self.held, HELD, f"held {number}")
-        for number in range(2):
-            nursery.start_soon(service.ask, self.stalled, STALLED, f"stalled {number}")
-
-    async def under_way(self) -> None:
-        await self.simulator.wait(lambda now: now.held == 6 and now.open == 8)
-
-    async def answered(self) -> None:
-        await until(lambda: len(self.held) == 6 and len(self.stalled) == 2)
-
-
 async def test_a_signal_drains_all_workers_and_tells_those_streams_that_do_not_end(
     start: Start, simulator: Simulator, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLUICE_SERVER__DRAIN", "2")
     service = (await start()).service
-    streams = Streams(service, simulator, nursery)
+    streams = Streams(service, simulator, nursery, held=6)
     await streams.under_way()
     service.process.send_signal(signal.SIGTERM)
     await service.told("draining")
@@ -275,7 +233,7 @@ async def test_a_second_signal_ends_all_workers_at_once_and_honestly(
     monkeypatch.setenv("SLUICE_SERVER__DRAIN", "36000")
     operated = await start()
     service = operated.service
-    streams = Streams(service, simulator, nursery)
+    streams = Streams(service, simulator, nursery, held=6)
     await streams.under_way()
     await operated.done("restart", "workers/worker-1")  # the old one drains beside the new one
     service.process.terminate()

@@ -15,6 +15,7 @@ import redis
 import trio
 from tests.conftest import DATA_DIR
 from tests.http.edge_world import Answer
+from tests.real.serving import Line, Service, Start
 from tests.real.store_servers import (
     REDIS,
     free_port,
@@ -23,14 +24,11 @@ from tests.real.store_servers import (
     tls_options,
     until_ended,
 )
-from tests.real.test_serve_process import Line, Service, Start, simulator, start
 from tests.service.operators_world import HELD, PATIENCE, SHORT, is_whole, text_of, until
 
 from sluice.actors.store import Place
 from sluice.actors.store.embedded import listener
 from sluice.ops.simulator import Simulator
-
-__all__ = ["simulator", "start"]  # the fixtures
 
 pytestmark = pytest.mark.real
 
@@ -119,7 +117,7 @@ async def test_no_request_fails_while_the_store_is_stopped_or_killed_and_none_is
     workers: str,
 ) -> None:
     monkeypatch.setenv(WORKERS, workers)
-    service = await start()
+    service = (await start()).service
     first = server_of(place)
     async with load(service, simulator):
         await until_health(service, "healthy")
@@ -142,7 +140,7 @@ async def test_a_full_store_degrades_the_service_and_is_told_once(
     start: Start, simulator: Simulator, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(WORKERS, "0")
-    service = await start()
+    service = (await start()).service
     operator = redis.Redis(unix_socket_path=str(place.socket))
     async with load(service, simulator):
         operator.config_set("maxmemory", 1)
@@ -167,7 +165,7 @@ async def test_a_redis_with_tls_and_a_user_may_come_late_and_be_killed(
     monkeypatch.setenv("SLUICE_STORE__USERNAME", "sluice")
     monkeypatch.setenv("SLUICE_STORE__PASSWORD", "env:STORE_PASSWORD")
     monkeypatch.setenv("STORE_PASSWORD", "hunter2")
-    service = await start()
+    service = (await start()).service
     gone = f"The store is passed by: localhost:{port}: no connection to"
     async with load(service, simulator):
         await service.told("store passed by")
