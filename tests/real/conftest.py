@@ -28,7 +28,7 @@ async def prometheus(tmp_path: Path) -> AsyncIterator[StartPrometheus]:
     async with AsyncExitStack() as running:
 
         async def start(jobs: dict[str, str], interval: str = "1s") -> httpx2.AsyncClient:
-            port = _free_port()
+            port = free_port()
             data = tmp_path / f"prometheus-{port}"
             data.mkdir()
             config = data / "prometheus.yml"
@@ -88,7 +88,8 @@ async def _end(process: trio.Process) -> None:
         await process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens at just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

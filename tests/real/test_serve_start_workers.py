@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 import trio
 from tests.http.edge_world import Answer
-from tests.real.test_serve_process import CONFIG, KEY, STALLED, Service, killed, simulator
-from tests.service.operators_world import PATIENCE, failed, is_refused, until
+from tests.real.conftest import free_port
+from tests.real.serving import CONFIG, KEY, STALLED, Service, killed
+from tests.service.operators_world import failed, is_refused, until
 
 from sluice.ops.simulator import Simulator
-
-__all__ = ["simulator"]  # the fixture
 
 pytestmark = pytest.mark.real
 
@@ -36,21 +35,23 @@ sys.exit(main(["serve", "--config", sys.argv[1], "--workers", "2"]))
 """The service, with a second worker that is never ready."""
 
 
-async def port_of_the_first(service: Service) -> int:
-    """Where the worker that serves already is reached, as its edge says in the log."""
-    with trio.fail_after(PATIENCE):
-        while True:
-            for line in service.lines():
-                if line["event"].startswith("Running on http://"):
-                    return int(line["event"].split()[2].rpartition(":")[2])
-            await trio.sleep(0.02)
+async def the_first_serves(service: Service) -> None:
+    """Return when a worker accepts; the service as a whole says nothing of an address yet."""
+    await until(
+        lambda: any(
+            (line["event"], line.get("actor")) == ("actor started", "edge")
+            for line in service.lines()
+        )
+    )
 
 
 async def test_a_signal_that_ends_the_start_tells_the_streams_that_run_already(
     simulator: Simulator, tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     config, log = tmp_path / "sluice.toml", tmp_path / "log"
-    config.write_text(CONFIG.format(drain=600, base_url=simulator.base_url))
+    port = free_port()
+    text = CONFIG.format(folder=tmp_path, drain=600, base_url=simulator.base_url)
+    config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
     with log.open("wb") as stderr:
         process = await trio.lowlevel.open_process(
             [sys.executable, "-c", HANGS, str(config)],
@@ -61,7 +62,8 @@ async def test_a_signal_that_ends_the_start_tells_the_streams_that_run_already(
     async with AsyncExitStack() as running:
         running.push_async_callback(killed, process)
         service = Service(process, log)
-        service.port = await port_of_the_first(service)
+        service.port = port
+        await the_first_serves(service)
         answers: dict[str, Answer] = {}
         nursery.start_soon(service.ask, answers, STALLED, "early")
         await simulator.wait(lambda now: now.open == 1)
