@@ -36,6 +36,14 @@ async def test_each_command_says_what_it_did_or_why_not(start: Start) -> None:
     top = await operated.done("top", "--once", "--interval", "0.1")
     assert "simulator" in top
     assert "connections 0 of 100" in top
+    assert "stopped" in await operated.done("stop", "streams")
+    assert ": stopped, " in await operated.done("status")
+    assert (await operated.service.get("/health/ready")).status == 503
+    assert "running" in await operated.done("restart", "streams")
+    assert (await operated.service.get("/health/ready")).status == 200
+    for action, path in (("stop", "edge"), ("stop", "root"), ("restart", "root")):
+        refused = await operated.sluice(action, path)
+        assert (refused.returncode, b"`sluice drain`" in refused.stderr) == (1, True)
     unknown = await operated.sluice("restart", "nobody")
     assert unknown.returncode == 1
     assert b"there is nothing at 'nobody'; there are: " in unknown.stderr
