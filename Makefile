@@ -15,10 +15,11 @@ unexport PYTHONDONTWRITEBYTECODE
 PY := .venv/bin/python
 NPM := tests/real/npm
 CODE := engine actors http ops tests
-# Folders without such tests are not even imported: all processes save the official clients.
+# Folders without such tests are not even collected: they import the official clients, which takes
+# each process its time.
 DETERMINISTIC := --quiet -m "not real and not loopback" --ignore tests/real --ignore tests/service \
 	-n auto --maxprocesses 8 --dist worksteal
-# They wait half of the time: more of them at once than there are cores.
+# Real ones wait half of the time: there may be more of them at once than cores.
 REAL := --quiet -m "real or loopback" -n 3 --dist loadgroup
 
 help: ## this list
