@@ -33,7 +33,7 @@ async def own_store(folder: str, core: int) -> AsyncIterator[tuple[StoreClient, 
         "embedded", lambda: EmbeddedStore(find_program(), place, client), start_timeout=_START
     )
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(client.serve)
+        nursery.start_soon(client.serve)  # noqa: ASYNC113 -- what is asked before waits for it
         async with open_system(SupervisorSpec("root", [server])):
             (valkey,) = family.stores(os.getpid())
             os.sched_setaffinity(valkey, {core})
