@@ -30,7 +30,7 @@ demo: environment ## the service on 127.0.0.1:8000, with a simulated provider be
 
 test: programs checks deterministic real coverage ## all checks and all tests, with what they need
 
-checks: dev-environment # `lint` and `type` at the same time: mypy has one core only
+checks: dev-environment # `lint` and `type` at the same time: mypy takes one core only
 	@$(MAKE) --no-print-directory type & types=$$!
 	$(MAKE) --no-print-directory lint || { kill $$types 2>/dev/null || true; exit 1; }
 	wait $$types
