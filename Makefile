@@ -15,10 +15,11 @@ unexport PYTHONDONTWRITEBYTECODE
 PY := .venv/bin/python
 NPM := tests/real/npm
 CODE := engine actors http ops tests
-# Folders without such tests are not even imported: all processes save the official clients.
+# Folders without such tests are not even collected: they import the official clients, which takes
+# each process its time.
 DETERMINISTIC := --quiet -m "not real and not loopback" --ignore tests/real --ignore tests/service \
 	-n auto --maxprocesses 8 --dist worksteal
-# They wait half of the time: more of them at once than there are cores.
+# Real ones wait half of the time: there may be more of them at once than cores.
 REAL := --quiet -m "real or loopback" -n 3 --dist loadgroup
 
 help: ## this list
@@ -29,7 +30,7 @@ demo: environment ## the service on 127.0.0.1:8000, with a simulated provider be
 
 test: programs checks deterministic real coverage ## all checks and all tests, with what they need
 
-checks: dev-environment # `lint` and `type` at the same time: mypy has one core only
+checks: dev-environment # `lint` and `type` at the same time: mypy takes one core only
 	@$(MAKE) --no-print-directory type & types=$$!
 	$(MAKE) --no-print-directory lint || { kill $$types 2>/dev/null || true; exit 1; }
 	wait $$types

@@ -27,25 +27,27 @@ Kind = Literal[
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened to the actor or supervisor at ``path``.
+    """One thing that happened at ``path``: to an actor, a supervisor, or a process.
 
-    ``restarting`` comes before the wait, with its length in ``delay`` (seconds). ``report`` is
-    there for ``crashed`` and ``start_failed`` of actors. Those of a process, which begin with
-    ``process_``, tell its ``generation``, and of no incarnation: ``process_signalled`` is one that
-    was told by SIGTERM to end, and may go on for a while; ``process_exited`` or ``process_killed``
-    comes once for each that was started, when it is reaped. ``at`` is `trio.current_time`.
+    Kinds that begin with ``process_`` are about the process that the actor there minds.
+    ``process_signalled``: it was told by SIGTERM to end, and may go on for a while;
+    ``process_exited`` or ``process_killed`` comes once for each that was started, when it is
+    reaped.
     """
 
     kind: Kind
     path: str
     incarnation: int = 0
-    """From 1."""
+    """Of the actor or supervisor, from 1; 0 where it is about a process."""
     generation: int = 0
-    """Likewise."""
+    """Of the process, from 1; 0 where it is about none."""
     at: float
+    """`trio.current_time`."""
     detail: str = ""
     delay: float = 0.0
+    """Of ``restarting``, which comes before the wait: how long that is, in seconds."""
     report: CrashReport | None = None
+    """Of ``crashed`` and ``start_failed``, where it is an actor."""
 
 
 OnEvent = Callable[[Event], None]

@@ -125,15 +125,13 @@ class EdgeState:
         self.tell()
 
     def tell(self) -> None:
-        """Tell the other workers how busy this one is, and whether it would only refuse.
+        """Tell the other workers how busy this one is, and how many more it would not refuse.
 
         Often enough: what the application takes changes without a word to us.
         """
         if self.spread is not None:
-            takes, room = (
-                self.has_room() and self._takes(),
-                self.settings.max_connections - self.open,
-            )
+            takes = self.has_room() and self._takes()
+            room = self.settings.max_connections - self.open
             self.spread.write(self.open - self.idle, takes=takes, room=room)
 
     def drain(self) -> None:

@@ -12,21 +12,23 @@ _GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL | select.POLLRD
 
 
 async def _stay(_request: object) -> None:
-    """HTTP/1.1 it is: not HTTP/2, which Hypercorn would go over to with whoever asks for it."""
+    """In place of Hypercorn's look at whether a request asks for another protocol."""
 
 
 class ForeignConnection(TCPServer):
-    """Ends once its client has left and no request of its is under way.
+    """HTTP/1.1, for as long as its client is there or a request of its is under way.
 
-    Hypercorn 0.18 holds an idle one open for the rest of ``keep_alive_timeout``, and its place
-    among those that may be open with it. And it lets errors out that end the server, and all
-    other connections with it: a malformed chunk that comes while the answer is being written
-    makes it write twice at once. Here one connection's fault ends that one, and is told.
+    Where Hypercorn 0.18 does otherwise:
 
-    It speaks HTTP/1.1 only: of HTTP/2, Hypercorn keeps without bound what a client does not take.
-
-    And its reader waits for ever, the client gone, behind a stream that this client has left if
-    there was a pipelined request: the answer has no end. `reap` ends what is left of it.
+    * It holds one whose client has left open for the rest of ``keep_alive_timeout``, and its place
+      among those that may be open with it. Here it ends when the last request has.
+    * Once a client has pipelined a request behind a stream and left, its reader waits for ever for
+      the end of the stream's answer, which has none. Here `reap` ends what is left.
+    * Errors of a connection end the server, and all others with it: a malformed chunk that comes
+      while the answer is being written makes it write twice at once. Here `sluice.http.server`
+      contains them, and tells of them.
+    * It goes over to HTTP/2 with whoever asks for that, and keeps without bound what such a client
+      does not take. Here nobody is spoken to in HTTP/2.
     """
 
     def __init__(self, *args: Any) -> None:

@@ -118,10 +118,10 @@ def check_text(body: bytes) -> None:
         raise invalid(f"The body is not UTF-8 (byte {error.start}).", code="invalid_json") from None
 
 
-def check_depth(body: bytes, limit: int) -> None:
-    """Raise a 400 `Failure` if arrays and objects nest deeper than ``limit`` in ``body``.
+def check_shape(body: bytes, limit: int) -> None:
+    """Raise a 400 `Failure` for JSON that would hold everybody else up while it is read.
 
-    Or if it is made of so many pieces that reading them would hold everybody else up.
+    It may have `MOST_STRINGS` and `MOST_BRACKETS`, and arrays and objects that nest ``limit`` deep.
 
     Counting the openers decides for nearly every request; only a body with more of them than
     ``limit`` is looked at bracket by bracket, those inside strings left out.
@@ -132,6 +132,10 @@ def check_depth(body: bytes, limit: int) -> None:
     brackets = _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS)
     if len(brackets) > MOST_BRACKETS:
         raise _too_many("arrays and objects")
+    _check_depth(brackets, limit)
+
+
+def _check_depth(brackets: bytes, limit: int) -> None:
     depth = 0
     for bracket in brackets:
         if bracket in b"[{":

@@ -28,8 +28,8 @@ _MODELS: Final = "/v1/models"
 def canonical(path: str) -> str:
     """``path`` with one slash at its beginning and without one at its end.
 
-    It is answered so, without a redirect; and Quart, who would read it so, reads nothing else
-    than those who decide before it.
+    It is answered so, without a redirect. Quart takes several slashes for one by itself: here those
+    who decide before it, about who may see what, read the same path as it does.
     """
     if path.startswith("//"):
         path = "/" + path.lstrip("/")

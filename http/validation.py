@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from .json_body import check_depth, check_text, decode, invalid
+from .json_body import check_shape, check_text, decode, invalid
 
 Raw = msgspec.Raw
 Fields = dict[str, Raw]
@@ -45,7 +45,7 @@ def read_request(
     cannot say.
     """
     check_text(body)
-    check_depth(body, depth)
+    check_shape(body, depth)
     request = decode(body, decoder)
     check(request)
     return request, _fields.decode(body)

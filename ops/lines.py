@@ -43,15 +43,14 @@ def breaker_line(log: structlog.typing.FilteringBoundLogger, change: Change) -> 
 def log_event(log: structlog.typing.FilteringBoundLogger, event: Event) -> None:
     """One line for what happened to an actor; a crash with its report."""
     level = "error" if event.kind in _GRAVE else "info"
-    report = None if event.report is None else msgspec.to_builtins(event.report)
-    getattr(log, level)(
-        f"actor {event.kind}",
-        actor=event.path,
-        **({"generation": event.generation} if event.generation else {}),
-        **({"incarnation": event.incarnation} if event.incarnation else {}),
-        **({"detail": event.detail} if event.detail else {}),
-        **({"report": report} if report else {}),
-    )
+    said = {
+        "generation": event.generation,
+        "incarnation": event.incarnation,
+        "detail": event.detail,
+        "report": None if event.report is None else msgspec.to_builtins(event.report),
+    }
+    told = {name: value for name, value in said.items() if value}
+    getattr(log, level)(f"actor {event.kind}", actor=event.path, **told)
 
 
 def small_request_line(report: RequestReport) -> None:

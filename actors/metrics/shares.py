@@ -123,8 +123,8 @@ class Collector(Actor):
     """The actor ``metrics`` of a host: adds up, and renders the whole replica.
 
     Args:
-        whole: the numbers, kept by the factory from one incarnation to the next. When a process
-            has ended, whoever sees that has them forget it, for this actor may be stopped then.
+        whole: the numbers, kept by the factory from one incarnation to the next. Whoever sees a
+            process end has them forget it, not this actor: it may be stopped then.
         own: what the host itself counts, likewise.
         outbox: its shares, likewise.
         samplers: what to read into ``own`` before each rendering.

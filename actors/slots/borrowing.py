@@ -214,9 +214,9 @@ async def keep_told(lease: Lease, returns: Returns, lender: Ref) -> None:
 
     A worker that leaves gives back what it does not use, as soon as that is so.
     """
-    told = (0, 0)
+    told: tuple[int, int] | None = (0, 0)  # None: it is not known what has arrived
     while True:
-        if told[1] == 0 or lease.leaving:
+        if told is None or told[1] == 0 or lease.leaving:
             await returns.wait()
         else:
             await trio.sleep(TELL)
@@ -228,6 +228,6 @@ async def keep_told(lease: Lease, returns: Returns, lender: Ref) -> None:
             await lender.tell(lease.kept())
             told = now
         except ActorError:
-            told = (-1, 0)
+            told = None
             await trio.sleep(RETRY)
             returns.poke()

@@ -1,8 +1,9 @@
 """What a worker holds of bodies that are still coming: bounded, however many come at a time.
 
 Each body has its limit, but their sum has none: whoever opens connections and keeps back the last
-byte of each could fill the memory. Beyond a limit for all, those go that have held most for
-longest. Who sends as fast as it can has let nobody wait, and is the last of them.
+byte of each could fill the memory. Beyond a limit for all, bodies go, first the one of which most
+was held for longest: its bytes, times the seconds for which its client has let us wait. Who sends
+as fast as it can has let nobody wait, and is the last.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ class Bodies:
         return f"<Bodies: {self._total} bytes of {len(self._held)}>"
 
     def hold(self, body: Arriving, count: int) -> None:
-        """So many bytes more of ``body`` are held. Whom that is too much with, is hurried."""
+        """So many bytes more of ``body`` are held; others, or itself, are hurried to make room."""
         self._held[body] = self._held.get(body, 0) + count
         self._total += count
         now = trio.current_time()
         while self._total > self._limit:
-            longest = max(self._held, key=lambda each: self._held[each] * each.waited(now))
-            self.drop(longest)
-            longest.hurry()
+            dearest = max(self._held, key=lambda each: self._held[each] * each.waited(now))
+            self.drop(dearest)
+            dearest.hurry()
 
     def drop(self, body: Arriving) -> None:
         """It is complete, or nobody wants it. Idempotent."""

@@ -44,12 +44,12 @@ measurements:
                 beside workers = 0; how 64 long streams spread over the two, on all cores
   resilience    processor time of a streamed request with breakers and limits (of addresses,
                 users and tokens, in the store, never reached) beside the same service without;
-                64 API tokens take turns; service and store are shown, and counted, together
+                64 API tokens take turns; service and store are counted together
   translated    processor time of a chunk, for clients of each format (OpenAI's, Anthropic's,
                 Cohere's) from providers of each: what an answer of 520 chunks costs more than
                 one of 20, by 500, ten of them a write; beside the client's own format
-  limit-keys    100,000 callers, each with a limit of his own: memory of the worker, and whether
-                the store forgets them
+  limit-keys    100,000 callers (--quick: 10,000), each with a limit of his own: memory of the
+                worker, and whether the store forgets them
   first-chunk   time to the first chunk, against the upstream itself
   open-streams  5,000 streams at once: memory, and whether any is lost
   asks          one ask to an actor, against a checkpoint of trio

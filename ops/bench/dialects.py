@@ -18,6 +18,8 @@ Json = dict[str, Any]
 
 _TOKENS: Final = 21
 _MOST_TOKENS: Final = 4096
+_TAIL: Final = 400
+"""Bytes at the end of a whole answer, within which its mark stands."""
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -48,17 +50,23 @@ class Dialect(msgspec.Struct, frozen=True):
             "stream": True,
             **self.extra,
         }
-        return load.Asking(msgspec.json.encode(body), self.mark, 400)
+        return load.Asking(msgspec.json.encode(body), self.mark, _TAIL)
 
     def check(self, answer: bytes, pieces: int) -> None:
         """Raise `chunks.BrokenAnswerError` unless ``answer`` is whole, in so many pieces."""
         data = [line[6:] for line in answer.decode().splitlines() if line.startswith("data: ")]
-        if self.mark not in answer[-400:].decode(errors="replace"):
+        if self.mark not in answer[-_TAIL:].decode(errors="replace"):
             raise chunks.BrokenAnswerError(f"the answer does not end as {self.name}'s do")
         events = [msgspec.json.decode(each) for each in data if each != chunks.DONE]
         texts = [text for event in events if (text := self.text_in(event))]
         if texts != [chunks.piece(number) for number in range(pieces)]:
             raise chunks.BrokenAnswerError("the answer's text is not the upstream's")
+
+
+def _sse(data: Json, name: str = "") -> str:
+    """An event; in OpenAI's format they have no name."""
+    event = f"event: {name}\n" if name else ""
+    return f"{event}data: {msgspec.json.encode(data).decode()}\n\n"
 
 
 # -- OpenAI ------------------------------------------------------------------------------------
@@ -67,7 +75,7 @@ class Dialect(msgspec.Struct, frozen=True):
 def _openai(choices: list[Json], usage: Json | None = None) -> str:
     head = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1767225600}
     rest = {"model": "bench", "system_fingerprint": "fp_bench"}
-    return _sse(None, {**head, **rest, "choices": choices, "usage": usage})
+    return _sse({**head, **rest, "choices": choices, "usage": usage})
 
 
 def _openai_choice(delta: Json, reason: str | None = None) -> str:
@@ -76,11 +84,6 @@ def _openai_choice(delta: Json, reason: str | None = None) -> str:
 
 def _openai_text(event: Json) -> str:
     return "".join(choice["delta"].get("content") or "" for choice in event["choices"])
-
-
-def _sse(name: str | None, data: Json) -> str:
-    event = "" if name is None else f"event: {name}\n"
-    return f"{event}data: {msgspec.json.encode(data).decode()}\n\n"
 
 
 OPENAI: Final = Dialect(
@@ -107,7 +110,7 @@ OPENAI: Final = Dialect(
 
 
 def _anthropic(kind: str, **fields: Any) -> str:
-    return _sse(kind, {"type": kind, **fields})
+    return _sse({"type": kind, **fields}, kind)
 
 
 def _anthropic_delta(text: str) -> str:
@@ -158,7 +161,7 @@ ANTHROPIC: Final = Dialect(
 
 
 def _cohere(kind: str, **fields: Any) -> str:
-    return _sse(kind, {"type": kind, **fields})
+    return _sse({"type": kind, **fields}, kind)
 
 
 def _cohere_content(kind: str, content: Json) -> str:

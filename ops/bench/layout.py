@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from .results import Spread
+from .results import Spread, spread
 
 Row = Sequence[str]
+T = TypeVar("T")
 
 NONE = "-"
 
@@ -26,3 +28,8 @@ def columns(rows: Sequence[Row]) -> str:
 def shown(value: Spread, digits: int = 0) -> str:
     """A median, and in parentheses the lowest and the highest round."""
     return f"{value.median:,.{digits}f} ({value.low:,.{digits}f} to {value.high:,.{digits}f})"
+
+
+def figure(rounds: Sequence[T], of: Callable[[T], float], digits: int = 0) -> str:
+    """What ``of`` finds in each round, shown; `NONE` without rounds."""
+    return shown(spread([of(one) for one in rounds]), digits) if rounds else NONE

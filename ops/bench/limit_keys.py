@@ -7,7 +7,6 @@ starts it. The limit's window is a second, so that it is soon seen whether all o
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import msgspec
 import trio
@@ -15,26 +14,15 @@ import trio
 from sluice.actors.limits.callers import Caller
 from sluice.actors.limits.limiter import Limiter
 from sluice.actors.settings import LimitSettings, Rate
-from sluice.actors.store import (
-    EmbeddedStore,
-    Patience,
-    Place,
-    StoreClient,
-    StoreSettings,
-    command,
-    open_client,
-)
-from sluice.engine import ChildSpec, SupervisorSpec, open_system
-from sluice.ops.store import find_program
+from sluice.actors.store import Patience, StoreClient, command
 
-from . import clients, cpu, family, results
+from . import clients, cpu, results
+from .own_store import PATIENCE, own_store
 
 WAITING = 64
 
 _WARM_UP = 5000
 """Callers that do not count: more than a limiter remembers operations of."""
-_PATIENCE = 5.0
-_START = 30.0
 _EXPIRED_WITHIN = 30.0
 _LOOK_EVERY = 0.1
 _LIMITS = LimitSettings(ip=Rate(1, "second"))
@@ -50,20 +38,8 @@ class Orders(msgspec.Struct, frozen=True):
 
 async def measure(orders: Orders) -> results.LimitKeys:
     """Take one request of each, and wait until the store has forgotten them."""
-    place = Place.below(orders.folder)
-    # What is slow on a busy machine is to be measured, not passed by.
-    client = open_client(StoreSettings(timeout=_PATIENCE), address=place.address)
-    server = ChildSpec(
-        "embedded", lambda: EmbeddedStore(find_program(), place, client), start_timeout=_START
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(client.serve)
-        async with open_system(SupervisorSpec("root", [server])):
-            (valkey,) = family.stores(os.getpid())
-            os.sched_setaffinity(valkey, {orders.core})
-            found = await _measure(client, valkey, orders.callers)
-        nursery.cancel_scope.cancel()
-    return found
+    async with own_store(orders.folder, orders.core) as (client, valkey):
+        return await _measure(client, valkey, orders.callers)
 
 
 async def _measure(client: StoreClient, valkey: int, callers: int) -> results.LimitKeys:
@@ -92,7 +68,7 @@ async def _take(limiter: Limiter, name: str, callers: int) -> None:
 
     async def some(first: int) -> None:
         for number in range(first, callers, WAITING):
-            await limiter.take(Caller("ip", f"{name}-{number}"), Patience(_PATIENCE))
+            await limiter.take(Caller("ip", f"{name}-{number}"), Patience(PATIENCE))
 
     async with trio.open_nursery() as nursery:
         for first in range(WAITING):
@@ -117,9 +93,7 @@ async def _expired(client: StoreClient) -> int:
 
 def main() -> None:
     """The program that measures."""
-    orders = clients.orders_as(Orders)
-    Path(orders.folder).mkdir(exist_ok=True)
-    clients.hand_in(trio.run(measure, orders))
+    clients.hand_in(trio.run(measure, clients.orders_as(Orders)))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from . import results
+from . import results, side_by_side
 from .dialects import DIALECTS
-from .layout import NONE, Row, columns, shown
+from .layout import NONE, Row, columns, figure, shown
 from .resilience import OFF, ON
 from .results import Results
-from .several_table import KINDS, figure
+from .side_by_side import KINDS
 
 
 def sections(found: Results) -> list[str]:
@@ -18,14 +18,8 @@ def sections(found: Results) -> list[str]:
 def _costs(found: Results) -> str:
     if not found.resilience:
         return ""
-    rows: list[Row] = [("20 chunks", OFF, ON, "ratio")]
-    for kind, label in KINDS.items():
-        of = found.resilience.get(kind, {})
-        ratio = results.resilience_ratio(found, kind, ON, OFF)
-        cells = [figure(of.get(name, []), lambda one: one.cost.microseconds) for name in (OFF, ON)]
-        rows.append((label, *cells, NONE if ratio is None else shown(ratio, 2)))
     title = "Breakers and limits: processor time of one streamed request in microseconds"
-    return f"{title}, service and store\n{columns(rows)}"
+    return f"{title}, service and store\n{side_by_side.costs(found.resilience, OFF, ON)}"
 
 
 def _parts(found: Results) -> str:

@@ -8,7 +8,7 @@ from . import results
 from .contestants import Kind
 from .resilience import OFF, ON
 from .results import Results
-from .verdict import Verdict, limited
+from .verdict import Verdict, limited, ratio_limited
 
 _GUARDS: Final = 1.15
 _TRANSLATED: Final = 2
@@ -29,13 +29,8 @@ def verdicts(found: Results) -> list[Verdict]:
 
 
 def _guards(found: Results, kind: Kind, what: str) -> Verdict:
-    ratio = results.resilience_ratio(found, kind, ON, OFF)
-    return limited(
-        f"{what}, breakers and limits: at most {_GUARDS:g} x without",
-        None if ratio is None else ratio.median,
-        _GUARDS,
-        lambda value: f"{value:.2f} x",
-    )
+    target = f"{what}, breakers and limits: at most {_GUARDS:g} x without"
+    return ratio_limited(target, results.family_ratio(found.resilience, kind, ON, OFF), _GUARDS)
 
 
 def _translated(found: Results) -> Verdict:

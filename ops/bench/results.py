@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -212,20 +212,17 @@ def cost_ratio(results: Results, kind: str, ours: str, theirs: str) -> Spread | 
     return _ratio(rounds.get(ours, []), rounds.get(theirs, []))
 
 
-def workers_ratio(results: Results, kind: str, many: str, one: str) -> Spread | None:
-    """How many times as much several processes took as one, host and store included; likewise."""
-    rounds = results.workers.get(kind, {})
-    return _ratio(
-        [found.cost for found in rounds.get(many, [])],
-        [found.cost for found in rounds.get(one, [])],
-    )
+def family_ratio(
+    found: Mapping[str, Mapping[str, Sequence[FamilyCost]]], kind: str, ours: str, theirs: str
+) -> Spread | None:
+    """`cost_ratio` of two services, all their processes and the store counted together.
 
-
-def resilience_ratio(results: Results, kind: str, on: str, off: str) -> Spread | None:
-    """How many times as much a request took with breakers and limits as without; likewise."""
-    rounds = results.resilience.get(kind, {})
+    ``found``: `Results.workers` or `Results.resilience`.
+    """
+    rounds = found.get(kind, {})
     return _ratio(
-        [found.cost for found in rounds.get(on, [])], [found.cost for found in rounds.get(off, [])]
+        [each.cost for each in rounds.get(ours, [])],
+        [each.cost for each in rounds.get(theirs, [])],
     )
 
 

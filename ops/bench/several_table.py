@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
-
-from . import link_asks, results, spread, store_operations
-from .contestants import Kind
-from .layout import NONE, Row, columns, shown
+from . import link_asks, results, side_by_side, spread, store_operations
+from .layout import Row, columns, figure, shown
 from .results import Results, Spread
 from .several import MANY, ONE
-
-KINDS = {Kind.AT_ONCE: "at once", Kind.PACED: "10 ms apart"}
-
-T = TypeVar("T")
+from .side_by_side import KINDS
 
 
 def sections(found: Results) -> list[str]:
@@ -32,16 +25,8 @@ def sections(found: Results) -> list[str]:
 def _costs(found: Results) -> str:
     if not found.workers:
         return ""
-    rows: list[Row] = [("20 chunks", ONE, MANY, "ratio")]
-    for kind, label in KINDS.items():
-        of = found.workers.get(kind, {})
-        ratio = results.workers_ratio(found, kind, MANY, ONE)
-        cells = [
-            figure(of.get(name, []), lambda one: one.cost.microseconds) for name in (ONE, MANY)
-        ]
-        rows.append((label, *cells, NONE if ratio is None else shown(ratio, 2)))
     title = "Processor time of one streamed request in microseconds, all processes and the store"
-    return f"{title}\n{columns(rows)}"
+    return f"{title}\n{side_by_side.costs(found.workers, ONE, MANY)}"
 
 
 def _parts(found: Results) -> str:
@@ -122,10 +107,3 @@ def _scraped(found: Results) -> str:
         rows.append((how, *cells))
     title = "Time to the first chunk through two workers, 32 paced streams, in milliseconds"
     return f"{title}\n{columns(rows)}"
-
-
-def figure(rounds: Sequence[T], of: Callable[[T], float], digits: int = 0) -> str:
-    """What ``of`` finds in each round, shown; `NONE` without rounds."""
-    if not rounds:
-        return NONE
-    return shown(results.spread([of(one) for one in rounds]), digits)

@@ -7,7 +7,7 @@ from .contestants import Kind
 from .results import LinkAsk, Results
 from .several import MANY, ONE, WORKERS
 from .spread import STREAMS
-from .verdict import Verdict, limited
+from .verdict import Verdict, limited, ratio_limited
 
 _COST, _BUSIEST = 1.25, 0.6
 _LINK_ASK, _OPERATION = 25, 30  # microseconds
@@ -27,13 +27,8 @@ def verdicts(found: Results) -> list[Verdict]:
 
 
 def _cost(found: Results, kind: Kind, what: str) -> Verdict:
-    ratio = results.workers_ratio(found, kind, MANY, ONE)
-    return limited(
-        f"{what}, {MANY}: at most {_COST:g} x {ONE}",
-        None if ratio is None else ratio.median,
-        _COST,
-        lambda value: f"{value:.2f} x",
-    )
+    target = f"{what}, {MANY}: at most {_COST:g} x {ONE}"
+    return ratio_limited(target, results.family_ratio(found.workers, kind, MANY, ONE), _COST)
 
 
 def _spread(found: Results) -> Verdict:

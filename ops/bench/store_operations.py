@@ -6,32 +6,18 @@ a core each. One operation at a time shows how long it takes; with many waiting,
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 import msgspec
 import trio
 
-from sluice.actors.store import (
-    EmbeddedStore,
-    Place,
-    StoreClient,
-    StoreSettings,
-    command,
-    key,
-    open_client,
-)
-from sluice.engine import ChildSpec, SupervisorSpec, open_system
-from sluice.ops.store import find_program
+from sluice.actors.store import StoreClient, command, key
 
-from . import clients, cpu, family, results
+from . import clients, cpu, results
+from .own_store import own_store
 
 WAITING = 64
 VALUE = b"x" * 2000
-
-_PATIENCE = 5.0
-_START = 30.0
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -45,19 +31,8 @@ class Orders(msgspec.Struct, frozen=True):
 
 async def measure(orders: Orders) -> list[results.StoreOperation]:
     """Each round one by one, then many at a time; the first warms up and does not count."""
-    place = Place.below(orders.folder)
-    # What is slow on a busy machine is to be measured, not passed by.
-    client = open_client(StoreSettings(timeout=_PATIENCE), address=place.address)
-    server = ChildSpec(
-        "embedded", lambda: EmbeddedStore(find_program(), place, client), start_timeout=_START
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(client.serve)
-        async with open_system(SupervisorSpec("root", [server])):
-            (valkey,) = family.stores(os.getpid())
-            os.sched_setaffinity(valkey, {orders.core})
-            found = [await _round(client, valkey, orders.count) for _ in range(1 + orders.rounds)]
-        nursery.cancel_scope.cancel()
+    async with own_store(orders.folder, orders.core) as (client, valkey):
+        found = [await _round(client, valkey, orders.count) for _ in range(1 + orders.rounds)]
     return found[1:]
 
 
@@ -86,9 +61,7 @@ async def _set_and_get(client: StoreClient, number: int, count: int) -> None:
 
 def main() -> None:
     """The program that measures."""
-    orders = clients.orders_as(Orders)
-    Path(orders.folder).mkdir(exist_ok=True)
-    clients.hand_in(trio.run(measure, orders))
+    clients.hand_in(trio.run(measure, clients.orders_as(Orders)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from .results import Spread
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """One target and how it went."""
@@ -24,3 +26,10 @@ def limited(
     if value is None:
         return Verdict(target, "", None)
     return Verdict(target, words(value), value <= limit)
+
+
+def ratio_limited(target: str, ratio: Spread | None, limit: float) -> Verdict:
+    """`limited`, of the median of a ratio."""
+    return limited(
+        target, None if ratio is None else ratio.median, limit, lambda value: f"{value:.2f} x"
+    )

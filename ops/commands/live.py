@@ -22,7 +22,8 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 _EVENTS: Final = """\
 Prints one line an event, until Ctrl-C or the service's end: actors of all processes that start,
 crash (with the reason; --json has the report), are restarted, paused, stopped; processes that
-start and end. `dropped` says how many events of a worker are missing.
+start, are told to end, and end; circuit breakers that open and close. `dropped` says how many
+events of a worker are missing.
 """
 _DRAIN: Final = """\
 Ends the service as SIGTERM does: it is not ready any more, takes no new streams, gives those

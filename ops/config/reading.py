@@ -80,7 +80,7 @@ class Reader:
 
 
 def _no_table(found: object) -> str:
-    """What stands where a table belongs. A text is not quoted: it may be the secret for within."""
+    """What stands where a table belongs. A text is not quoted: it may be a misplaced secret."""
     what = "it" if isinstance(found, str) else shown(found)
     return f"{what} is {a_kind(found)}, not a table"
 

@@ -31,9 +31,15 @@ def node_of(tree: TreeNode, actors: Iterable[ActorStatistics], home: Home) -> No
 
 def outcome_of(done: EngineDone, suffix: str = "", generation: int = 0) -> Outcome:
     """What a command did; ``generation``: of the process, if it did it to one."""
-    path, seconds = f"{done.path}{suffix}", done.seconds
-    number = done.incarnation
-    return Outcome(done.action, path, done.state, number, done.detail, seconds, generation)
+    return Outcome(
+        action=done.action,
+        path=f"{done.path}{suffix}",
+        state=done.state,
+        incarnation=done.incarnation,
+        detail=done.detail,
+        seconds=done.seconds,
+        generation=generation,
+    )
 
 
 def happened(event: EngineEvent, home: Home) -> Happened:

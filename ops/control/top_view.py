@@ -19,6 +19,16 @@ _EVENTS: Final = 3
 _WELL: Final = frozenset({"running", "serving"})
 _CALM: Final = frozenset({"paused", "starting", "draining"})
 """Not as it should be for ever, but nothing is wrong."""
+_GRAVE: Final = frozenset({
+    "crashed",
+    "gave_up",
+    "start_failed",
+    "dropped",
+    "process_killed",
+    "process_signalled",
+    "breaker_opened",
+})  # fmt: skip
+"""Events that operators should not overlook."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,10 +220,8 @@ def _events(view: View, count: int) -> Iterator[Row]:
         time = event.at[11:19]
         where = event.path or event.process
         detail = f"  {event.detail}" if event.detail else ""
-        grave = event.kind in {"crashed", "gave_up", "start_failed", "dropped"}
-        grave |= event.kind in {"process_killed", "process_signalled"}
-        grave |= event.kind == "breaker_opened"
-        yield Row(f"{time} {event.kind:<15} {where}{detail}", "red" if grave else "dim")
+        style = "red" if event.kind in _GRAVE else "dim"
+        yield Row(f"{time} {event.kind:<15} {where}{detail}", style)
 
 
 def _style(state: str) -> str:

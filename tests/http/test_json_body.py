@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sluice.actors.failures import Failure
 from sluice.http.formats.openai_request import for_provider, read_chat
 from sluice.http.formats.sluice_format import SluiceClient
-from sluice.http.json_body import MOST_BRACKETS, MOST_STRINGS, check_depth
+from sluice.http.json_body import MOST_BRACKETS, MOST_STRINGS, check_shape
 from sluice.http.stream_request import read_stream
 from sluice.http.stream_route import read_query
 from sluice.http.validation import Fields
@@ -27,7 +27,7 @@ OBJECTS = st.dictionaries(KNOWN | TEXT, VALUES, max_size=6)
 
 
 def depth_of(value: Any) -> int:
-    """What `check_depth` counts, by another way."""
+    """How deep `check_shape` finds it, by another way."""
     if isinstance(value, dict):
         return 1 + max(map(depth_of, value.values()), default=0)
     if isinstance(value, list):
@@ -46,7 +46,7 @@ def refusal(function: Callable[..., Any], *arguments: Any) -> Failure | None:
 
 @given(VALUES, st.integers(0, 6))
 def test_the_depth_of_json_is_that_of_its_arrays_and_objects(value: Any, limit: int) -> None:
-    refused = refusal(check_depth, msgspec.json.encode(value), limit)
+    refused = refusal(check_shape, msgspec.json.encode(value), limit)
     assert (refused is not None) == (depth_of(value) > limit)
 
 
@@ -61,15 +61,15 @@ def test_the_depth_of_json_is_that_of_its_arrays_and_objects(value: Any, limit: 
 )
 def test_what_would_hold_everybody_up_is_not_read(piece: bytes, most: int) -> None:
     more, less = b",".join([piece] * (most + 1)), b",".join([piece] * (most - 1))
-    refused = refusal(check_depth, b"[" + more + b"]", 64)
+    refused = refusal(check_shape, b"[" + more + b"]", 64)
     assert refused is not None
     assert refused.code == "json_too_complex"
-    assert refusal(check_depth, b"[" + less + b"]", 64) is None
+    assert refusal(check_shape, b"[" + less + b"]", 64) is None
 
 
 @pytest.mark.parametrize("text", ['"', '\\"', "\\", '["a"],', "[{"])
 def test_what_stands_within_one_string_makes_no_json_too_complex(text: str) -> None:
-    assert refusal(check_depth, msgspec.json.encode([text * MOST_STRINGS * 2]), 64) is None
+    assert refusal(check_shape, msgspec.json.encode([text * MOST_STRINGS * 2]), 64) is None
 
 
 @given(st.binary(max_size=60) | OBJECTS.map(msgspec.json.encode))

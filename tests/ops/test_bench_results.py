@@ -49,8 +49,8 @@ def test_several_processes_are_compared_with_one_round_by_round() -> None:
         "many": [FamilyCost(cost, 0, cost.microseconds, 0) for cost in many],
     }
     found = Results(MACHINE, workers={"paced": rounds})
-    assert results.workers_ratio(found, "paced", "many", "one") == Spread(1.35, 1.2, 1.5)
-    assert results.workers_ratio(found, "at-once", "many", "one") is None
+    assert results.family_ratio(found.workers, "paced", "many", "one") == Spread(1.35, 1.2, 1.5)
+    assert results.family_ratio(found.workers, "at-once", "many", "one") is None
 
 
 def test_the_busiest_process_is_told_by_its_part_of_all_streams() -> None:

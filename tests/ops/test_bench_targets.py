@@ -24,6 +24,11 @@ from sluice.ops.bench.verdict import Verdict
 MACHINE = Machine(2, "3.11", optimized=True, kernel="6.1", descriptors=20000, one_core=False)
 
 
+BOTH_KINDS = pytest.mark.parametrize(
+    ("kind", "what"), [("at-once", "20 chunks at once"), ("paced", "20 chunks, 10 ms apart")]
+)
+
+
 def results(**measured: object) -> Results:
     found = Results(MACHINE)
     for name, value in measured.items():
@@ -104,7 +109,7 @@ def test_an_ask_may_cost_seven_checkpoints() -> None:
     assert judged(results(asks=[Ask(2, 14.1)]), "one ask").reached is False
 
 
-@pytest.mark.parametrize(("kind", "what"), [("at-once", "at once"), ("paced", "10 ms apart")])
+@BOTH_KINDS
 @pytest.mark.parametrize(("many", "reached"), [(125, True), (126, False)])
 def test_a_request_may_cost_a_quarter_more_with_two_workers(
     *, kind: str, what: str, many: float, reached: bool
@@ -113,11 +118,7 @@ def test_a_request_may_cost_a_quarter_more_with_two_workers(
         "workers = 0": [FamilyCost(Cost(100, 1000, 1), 100, 0, 0)],
         "workers = 2": [FamilyCost(Cost(many, 1000, 1), 0, many, 0)],
     }
-    (verdict,) = [
-        one
-        for one in targets.verdicts(results(workers={kind: rounds}))
-        if f"{what}, workers = 2" in one.target
-    ]
+    verdict = judged(results(workers={kind: rounds}), f"{what}, workers = 2")
     assert verdict.reached is reached
     assert verdict.found == f"{many / 100:.2f} x"
 
@@ -156,7 +157,7 @@ def test_a_scrape_may_cost_the_worker_that_answers_5_milliseconds() -> None:
     assert judged(results(scrapes=[Scrape(5.1, 1, 1)]), "a scrape").reached is False
 
 
-@pytest.mark.parametrize(("kind", "what"), [("at-once", "at once"), ("paced", "10 ms apart")])
+@BOTH_KINDS
 @pytest.mark.parametrize(("on", "reached"), [(115, True), (116, False)])
 def test_breakers_and_limits_may_cost_15_in_100(
     *, kind: str, what: str, on: float, reached: bool
@@ -165,11 +166,7 @@ def test_breakers_and_limits_may_cost_15_in_100(
         "off": [FamilyCost(Cost(100, 1000, 1), 100, 0, 0)],
         "on": [FamilyCost(Cost(on, 1000, 1), 60, 0, on - 60)],
     }
-    (verdict,) = [
-        one
-        for one in targets.verdicts(results(resilience={kind: rounds}))
-        if f"{what}, breakers and limits" in one.target
-    ]
+    verdict = judged(results(resilience={kind: rounds}), f"{what}, breakers and limits")
     assert verdict.reached is reached
     assert verdict.found == f"{on / 100:.2f} x"
 

@@ -40,7 +40,7 @@ class Commands:
         return out
 
     async def json(self, *words: str) -> dict[str, Any]:
-        """Likewise, as JSON."""
+        """What it says with ``--json``."""
         answer: dict[str, Any] = msgspec.json.decode(await self.done(*words, "--json"))
         return answer
 
@@ -49,11 +49,6 @@ class Commands:
         code, out, err = await self.run(*words)
         assert (code, out) == (1, ""), (words, out)
         return err
-
-    async def refused_twice(self, *words: str) -> str:
-        """Why a command is refused that was done just now."""
-        await self.done(*words)
-        return await self.refused(*words)
 
     async def eventually(self, *words: str) -> str:
         """What a command says, as soon as it succeeds."""

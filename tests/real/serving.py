@@ -64,16 +64,21 @@ class Service:
         threads = Path(f"/proc/{self.process.pid}/task").iterdir()
         return [child for each in threads for child in (each / "children").read_text().split()]
 
-    async def told(self, event: str) -> Line:
-        """The first log line of ``event``, as soon as it is there."""
+    async def told(self, event: str, times: int = 1) -> Line:
+        """The last of so many log lines of ``event``, as soon as it is there."""
         with trio.fail_after(PATIENCE):
             while True:
                 ended = self.process.poll() is not None
-                for line in self.lines():
-                    if line["event"] == event:
-                        return line
+                lines = [line for line in self.lines() if line["event"] == event]
+                if len(lines) >= times:
+                    return lines[times - 1]
                 assert not ended, self.log.read_text()
                 await trio.sleep(0.02)
+
+    async def serves(self) -> None:
+        """Return when it does: from then on its ``port`` is known."""
+        (address,) = (await self.told("serving"))["addresses"]
+        self.port = int(address.rpartition(":")[2])
 
     async def ends(self) -> int:
         """Its exit code, once it has one."""
@@ -135,20 +140,24 @@ async def serving(folder: Path, base_url: str, drain: float) -> AsyncIterator[Op
     """
     config, log = folder / "sluice.toml", folder / "log"
     config.write_text(CONFIG.format(folder=folder, base_url=base_url, drain=drain))
+    service = await started(log, COMMAND, "serve", "--config", str(config))
+    async with AsyncExitStack() as ending:
+        ending.push_async_callback(killed, service.process)
+        await service.serves()
+        ending.push_async_callback(nothing_left_at, service.process, service.port)
+        yield Operated(service, config)
+
+
+async def started(log: Path, *argv: str, **variables: str) -> Service:
+    """The process ``argv``, which is to serve: it knows the provider's key, and ``variables``."""
     with log.open("wb") as stderr:
         process = await trio.lowlevel.open_process(
-            [COMMAND, "serve", "--config", str(config)],
+            argv,
             stdin=subprocess.DEVNULL,
             stderr=stderr,
-            env={**os.environ, "PROVIDER_KEY": KEY},
+            env={**os.environ, "PROVIDER_KEY": KEY, **variables},
         )
-    async with AsyncExitStack() as ending:
-        ending.push_async_callback(killed, process)
-        service = Service(process, log)
-        (address,) = (await service.told("serving"))["addresses"]
-        service.port = int(address.rpartition(":")[2])
-        ending.push_async_callback(nothing_left_at, process, service.port)
-        yield Operated(service, config)
+    return Service(process, log)
 
 
 async def killed(process: trio.Process) -> None:
@@ -215,13 +224,3 @@ def change(operated: Operated, *changes: tuple[str, str], more: str = "") -> Non
         text = text.replace(old, new)
     operated.config.write_text(text + more)
     operated.service.process.send_signal(signal.SIGHUP)
-
-
-async def told(service: Service, event: str, times: int = 1) -> Line:
-    """The last of so many log lines of ``event``."""
-
-    def lines() -> list[Line]:
-        return [line for line in service.lines() if line["event"] == event]
-
-    await until(lambda: len(lines()) >= times)
-    return lines()[times - 1]

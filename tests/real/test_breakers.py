@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import trio
 from tests.http.edge_world import Answer
-from tests.real.serving import Operated, Start, change, cut, eventually, told
+from tests.real.serving import Operated, Start, change, cut, eventually
 from tests.service.operators_world import PATIENCE, SHORT, request, until
 from tests.service.telling import outcome_of
 
@@ -105,7 +105,7 @@ def nodes(node: Any) -> Iterator[Any]:
 async def watched(start: Start, simulator: Simulator) -> Watched:
     operated = await start()
     change(operated, more=FIGURES)
-    taken = await told(operated.service, "configuration taken")
+    taken = await operated.service.told("configuration taken")
     assert taken["live"] == ["breaker.failures", "breaker.cooldown"]
     assert taken["workers"] == []
     return Watched(operated, simulator)
@@ -172,7 +172,7 @@ async def test_a_worker_that_is_killed_with_the_probe_wedges_nothing(
     await watched.opens()
     await watched.becomes(1)
     change(watched.operated, ("cooldown = 1", "cooldown = 600"))
-    await told(watched.service, "configuration taken", 2)
+    await watched.service.told("configuration taken", 2)
     nursery.start_soon(cut_off, watched)
     await watched.simulator.wait(lambda now: now.requests == 4)
     assert await watched.ask(SHORT) == "breaker_open"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,15 +14,15 @@ import trio
 from tests.conftest import DATA_DIR
 from tests.http.edge_world import Answer, RawClient
 from tests.leaks import nothing_left_at
-from tests.real.serving import COMMAND, KEY, Operated, Service, change, killed, told
+from tests.real.serving import COMMAND, Operated, change, killed, started
 from tests.real.store_servers import Server, open_server, valkey
-from tests.service.operators_world import SEED, Samples, samples_of, total
+from tests.service.operators_world import Samples, samples_of, total
 from tests.service.world import chat
 
 from sluice.ops.control.client import open_client
 from sluice.ops.control.place import Place
 from sluice.ops.control.protocol import Command, Refused, Restart, SetLimit, Status
-from sluice.ops.simulator import Simulator, open_simulator
+from sluice.ops.simulator import Simulator
 
 pytestmark = pytest.mark.real
 
@@ -74,30 +72,19 @@ class Asked(msgspec.Struct):
     status: int
 
 
-async def started(
+async def start_replica(
     running: AsyncExitStack, folder: Path, store: Server, simulator: Simulator
 ) -> Operated:
     folder.mkdir()  # noqa: ASYNC240 -- one call, in a test
     config, log = folder / "sluice.toml", folder / "log"
     text = CONFIG.format(store=store.url, limit=LIMIT, base_url=simulator.base_url)
     config.write_text(text + TOKENS)
-    with log.open("wb") as stderr:
-        process = await trio.lowlevel.open_process(
-            [COMMAND, "serve", "--config", str(config)],
-            stdin=subprocess.DEVNULL,
-            stderr=stderr,
-            env={**os.environ, "PROVIDER_KEY": KEY, DATA_DIR: str(folder)},
-        )
-    running.push_async_callback(killed, process)
-    operated = Operated(Service(process, log), config)
+    command = (COMMAND, "serve", "--config", str(config))
+    service = await started(log, *command, **{DATA_DIR: str(folder)})
+    running.push_async_callback(killed, service.process)
+    operated = Operated(service, config)
     operated.environment[DATA_DIR] = str(folder)
     return operated
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    async with open_simulator(seed=SEED, api_key=KEY) as running:
-        yield running
 
 
 @pytest.fixture
@@ -113,11 +100,11 @@ async def replicas(
     """Two, each of two workers."""
     async with AsyncExitStack() as running:
         made = [
-            await started(running, tmp_path / name, store, simulator) for name in ("one", "two")
+            await start_replica(running, tmp_path / name, store, simulator)
+            for name in ("one", "two")
         ]
         for each in made:
-            (address,) = (await each.service.told("serving"))["addresses"]
-            each.service.port = int(address.rpartition(":")[2])
+            await each.service.serves()
             running.push_async_callback(nothing_left_at, each.service.process, each.service.port)
         yield made
 
@@ -244,13 +231,13 @@ async def operators_and_reloaded_configurations_change_limits_in_all_workers(
         await say(replica, SetLimit, kind="token", rate="often")
     # Another key of the configuration changes: the operator's word holds.
     change(replica, ('ip = "off"', 'ip = "9/minute"'))
-    taken = await told(replica.service, "configuration taken")
+    taken = await replica.service.told("configuration taken")
     assert (taken["live"], taken["workers"]) == (["limits.ip"], [])
     limits = (await say(replica, SetLimit)).limits
     assert limits == {"ip": "9/minute", "user": "1000/hour", "token": "3/hour"}
     # The key itself changes: the configuration holds.
     change(replica, ('token = "2/second"', 'token = "5/hour"'))
-    await told(replica.service, "configuration taken", 2)
+    await replica.service.told("configuration taken", 2)
     assert await statuses(replica, "greedy-0", 3) == [200] * 2 + [429]
     await say(replica, SetLimit, kind="token", rate="off")
     assert await statuses(replica, "greedy-0", 1) == [200]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 from tests.http.edge_world import Answer
-from tests.real.serving import Start, change, eventually, told
+from tests.real.serving import Start, change, eventually
 from tests.service.operators_world import HELD, SHORT, is_whole, request, text_of, until
 
 from sluice.ops.simulator import Simulator
@@ -59,8 +59,8 @@ async def test_workers_are_replaced_by_such_as_have_it_and_no_stream_is_lost(
         asking.start_soon(ask_on)
         bind = ('bind = "127.0.0.1:0"', 'bind = "127.0.0.1:9"')
         change(operated, bind, more=f"{RENAMED}[connections]\nlimit = 20\n")
-        restart = await told(service, "these need a restart, and stay as they were")
-        taken = await told(service, "configuration taken")
+        restart = await service.told("these need a restart, and stay as they were")
+        taken = await service.told("configuration taken")
         done.set()
     assert restart["keys"] == ["server.bind"]
     assert (taken["live"], taken["workers"]) == (["connections.limit"], ["models.renamed"])
@@ -76,7 +76,7 @@ async def test_workers_are_replaced_by_such_as_have_it_and_no_stream_is_lost(
     await until(lambda: len(held) == 6)
     assert all(is_whole(held[each], text_of(HELD, each, 20)) for each in held)
     change(operated, ("drain = 30", 'drain = 30\nlog_level = "debug"'))
-    assert (await told(service, "configuration taken", 2))["live"] == ["server.log_level"]
+    assert (await service.told("configuration taken", 2))["live"] == ["server.log_level"]
 
     async def workers_tell_more() -> bool:
         await service.get("/health/live")
@@ -96,13 +96,13 @@ async def test_in_one_process_what_can_change_does_and_mistakes_leave_all_as_it_
     operated = await start()
     service = operated.service
     change(operated, ("drain = 30", "drain = -1"), more="[connections]\nlimit = 7\n")
-    mistaken = await told(service, "configuration not taken: it has mistakes")
+    mistaken = await service.told("configuration not taken: it has mistakes")
     (mistake,) = mistaken["mistakes"]
     assert mistake.startswith(f"{operated.config}:5: server.drain: -1 is out of range")
     assert b"\nsse_connection_limit 100.0\n" in (await service.get("/metrics")).body
     change(operated, ("drain = -1", 'drain = 30\nlog_level = "debug"'), more=RENAMED)
-    restart = await told(service, "these need a restart, and stay as they were")
-    taken = await told(service, "configuration taken")
+    restart = await service.told("these need a restart, and stay as they were")
+    taken = await service.told("configuration taken")
     assert restart["keys"] == ["models.renamed"]
     assert set(taken["live"]) == {"connections.limit", "server.log_level"}
     assert b"\nsse_connection_limit 7.0\n" in (await service.get("/metrics")).body

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,7 +10,7 @@ import pytest
 import trio
 from tests.http.edge_world import Answer
 from tests.real.conftest import free_port
-from tests.real.serving import CONFIG, KEY, STALLED, Service, killed
+from tests.real.serving import CONFIG, STALLED, Service, killed, started
 from tests.service.operators_world import failed, is_refused, until
 
 from sluice.ops.simulator import Simulator
@@ -52,22 +50,15 @@ async def test_a_signal_that_ends_the_start_tells_the_streams_that_run_already(
     port = free_port()
     text = CONFIG.format(folder=tmp_path, drain=600, base_url=simulator.base_url)
     config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
-    with log.open("wb") as stderr:
-        process = await trio.lowlevel.open_process(
-            [sys.executable, "-c", HANGS, str(config)],
-            stdin=subprocess.DEVNULL,
-            stderr=stderr,
-            env={**os.environ, "PROVIDER_KEY": KEY},
-        )
+    service = await started(log, sys.executable, "-c", HANGS, str(config))
     async with AsyncExitStack() as running:
-        running.push_async_callback(killed, process)
-        service = Service(process, log)
+        running.push_async_callback(killed, service.process)
         service.port = port
         await the_first_serves(service)
         answers: dict[str, Answer] = {}
         nursery.start_soon(service.ask, answers, STALLED, "early")
         await simulator.wait(lambda now: now.open == 1)
-        process.terminate()
+        service.process.terminate()
         assert await service.ends() == 0
         await until(lambda: len(answers) == 1)
         assert is_refused(answers["early"], 503, "stopping") or failed(answers["early"], "stopping")

@@ -55,6 +55,14 @@ class Replica:
     async def begins(self, name: str, stream: str) -> bool:
         return isinstance(await self.ask(name, stream), Granted)
 
+    async def begins_and_leaves(self, name: str, stream: str) -> None:
+        """Ask, and go before the answer: what may have been granted is given back."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.begins, name, stream)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        self.returns[name].put(stream)
+
     async def active(self) -> int:
         return (await self.system.ref("connections").ask(Count())).active
 
@@ -229,14 +237,9 @@ async def test_without_its_host_a_worker_says_that_it_cannot_find_out(
 
 @pytest.mark.parametrize("look", [False, True])
 async def test_who_leaves_while_a_slot_is_borrowed_for_it_strands_none(*, look: bool) -> None:
-    """It gives back what it may have been granted (`Returns.put`), before it is granted."""
     async with replica(2) as at:
         await at.system.pause("connections")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(at.begins, "one", "left")
-            await trio.testing.wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
-        at.returns["one"].put("left")
+        await at.begins_and_leaves("one", "left")
         if look:
             at.leased["one"].take_back()
         await at.system.resume("connections")
@@ -248,11 +251,7 @@ async def test_who_leaves_while_a_slot_is_borrowed_for_it_strands_none(*, look: 
 async def test_what_is_lent_for_one_who_left_goes_back_from_a_worker_that_leaves() -> None:
     async with replica(8) as at:
         await at.system.pause("connections")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(at.begins, "one", "left")
-            await trio.testing.wait_all_tasks_blocked()
-            nursery.cancel_scope.cancel()
-        at.returns["one"].put("left")
+        await at.begins_and_leaves("one", "left")
         at.leased["one"].leave()
         await trio.testing.wait_all_tasks_blocked()
         await at.system.resume("connections")

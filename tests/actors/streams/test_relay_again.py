@@ -208,33 +208,31 @@ async def test_what_may_get_better_is_asked_again_and_its_client_sees_one_whole_
         assert [each.by for each in at.report.again] == ["retry"]
 
 
-def begun_by_anthropic(_: Script, call: FakeCall) -> None:
-    for data in (
-        b'{"type":"message_start","message":{}}',
-        b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
-    ):
-        name = json.loads(data)["type"].encode()
-        call.connection.say(b"event: %b\ndata: %b\n\n" % (name, data))
-    call.connection.say(UpstreamFault("cut"))
+def begins(*events: bytes) -> Answer:
+    """Say ``events``, each named by its type, and then be cut."""
+    named = [
+        b"event: %b\ndata: %b\n\n" % (json.loads(data)["type"].encode(), data) for data in events
+    ]
+    return says(*named, UpstreamFault("cut"))
 
 
-def begun_by_cohere(_: Script, call: FakeCall) -> None:
-    for data in (
-        b'{"type":"message-start","id":"theirs"}',
-        b'{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text"}}}}',
-    ):
-        name = json.loads(data)["type"].encode()
-        call.connection.say(b"event: %b\ndata: %b\n\n" % (name, data))
-    call.connection.say(UpstreamFault("cut"))
+BEGUN_BY_ANTHROPIC = begins(
+    b'{"type":"message_start","message":{}}',
+    b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
+)
+BEGUN_BY_COHERE = begins(
+    b'{"type":"message-start","id":"theirs"}',
+    b'{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text"}}}}',
+)
 
 
 @pytest.mark.parametrize(
     ("client", "provider", "begun", "kinds"),
     [
         (AnthropicClient("a"), OpenAIProvider(), says(ROLE, UpstreamFault("cut")), ANTHROPICS),
-        (AnthropicClient("a"), AnthropicProvider(), begun_by_anthropic, ANTHROPICS),
+        (AnthropicClient("a"), AnthropicProvider(), BEGUN_BY_ANTHROPIC, ANTHROPICS),
         (CohereClient(), OpenAIProvider(), says(ROLE, UpstreamFault("cut")), COHERES),
-        (CohereClient(), CohereProvider(), begun_by_cohere, COHERES),
+        (CohereClient(), CohereProvider(), BEGUN_BY_COHERE, COHERES),
     ],
     ids=["Anthropic's, translated", "Anthropic's", "Cohere's, translated", "Cohere's"],
 )

@@ -464,6 +464,17 @@ async def test_the_total_time_is_over_for_whoever_would_go_on(
         assert at.asked["b"] == 0
 
 
+async def breaks_off_late(at: Chain, *, pings: int, every: float) -> None:
+    """Have the first model say a little and, after so many pings, be cut."""
+    await trio.testing.wait_all_tasks_blocked()
+    first = at.scripts["a"].calls[0].connection
+    first.say(*opening("a", TEXT[:18]))
+    for _ in range(pings):
+        await trio.sleep(every)
+        first.say(b": ping\n\n")
+    first.say(CUT)
+
+
 async def test_who_goes_on_has_what_was_left_of_the_total_time_and_is_not_blamed_for_the_rest(
     direct: bool, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -472,13 +483,7 @@ async def test_who_goes_on_has_what_was_left_of_the_total_time_and_is_not_blamed
         ask(at)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(at.live)
-            await trio.testing.wait_all_tasks_blocked()
-            first = at.scripts["a"].calls[0].connection
-            first.say(*opening("a", TEXT[:18]))
-            for _ in range(3):
-                await trio.sleep(20)
-                first.say(b": ping\n\n")
-            first.say(CUT)
+            await breaks_off_late(at, pings=3, every=20)
             while not at.stream.ended.is_set():
                 await trio.sleep(10)
                 at.scripts["b"].calls[0].connection.say(b": ping\n\n")
@@ -498,13 +503,7 @@ async def test_who_is_silent_when_the_total_time_is_over_is_not_blamed(
         ask(at)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(at.live)
-            await trio.testing.wait_all_tasks_blocked()
-            first = at.scripts["a"].calls[0].connection
-            first.say(*opening("a", TEXT[:18]))
-            for _ in range(4):
-                await trio.sleep(TIMEOUTS.total / 4 - 1)
-                first.say(b": ping\n\n")
-            first.say(CUT)
+            await breaks_off_late(at, pings=4, every=TIMEOUTS.total / 4 - 1)
         assert at.report.duration == pytest.approx(TIMEOUTS.total, abs=1)
         check_told(at, "provider_cut", TEXT[:18])
         assert [each.provider for each in at.report.attempts] == ["a"]

@@ -110,7 +110,6 @@ def composed(client: OpenAIClient, *chunks: Chunk) -> list[dict[str, Any]]:
     return [decoded(data) for data in said]
 
 
-USED = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
 DELTAS = (
     Chunk([Choice(0, Delta(role="assistant", content=""))]),
     Chunk(),
