@@ -73,7 +73,17 @@ class Limiter:
         rate = self.rate_of(caller)
         if rate is None:
             return None
-        verdict = await self._from_store(caller, rate, patience) or self._here(caller, rate)
+        verdict = None
+        if self._store is not None:
+            try:
+                reply = await self._store.run(_taking(caller.kind, caller.name, rate), patience)
+            except StoreUnavailable:
+                pass  # it did not say
+            else:
+                verdict = read(reply, rate)
+                self._by_store += 1
+        if verdict is None:
+            verdict = self._here(caller, rate)
         if not verdict.accepted:
             self._refused += 1
         return verdict
@@ -92,17 +102,6 @@ class Limiter:
     def statistics(self) -> LimiterStatistics:
         """A snapshot."""
         return LimiterStatistics(self._by_store, self._locally, self._refused)
-
-    async def _from_store(self, caller: Caller, rate: Rate, patience: Patience) -> Verdict | None:
-        """None: it did not say."""
-        if self._store is None:
-            return None
-        try:
-            reply = await self._store.run(_taking(caller.kind, caller.name, rate), patience)
-        except StoreUnavailable:
-            return None
-        self._by_store += 1
-        return read(reply, rate)
 
     def _here(self, caller: Caller, rate: Rate) -> Verdict:
         self._locally += 1

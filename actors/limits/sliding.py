@@ -5,7 +5,7 @@ no window, wherever it begins, holds more than the limit; nobody who stays below
 and one who was idle has all of it at once. The price is a number a request that still counts:
 that is why `settings.Rate` bounds the limit.
 
-The store runs the same algorithm (`limit_script`); this one counts where there is no store.
+The store runs the same algorithm (`script`); this one counts where there is no store.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ client), `embedded` (our own Valkey).
 """
 
 from .address import Address, parse
-from .ask import Patience
 from .channel import Change, ChannelStatistics
 from .client import StoreClient, StoreStatistics
 from .embedded import EmbeddedStore, Place, StoreStartError
@@ -24,6 +23,7 @@ from .errors import StoreRefused, StoreUnavailable, StoreUrlError
 from .keys import key
 from .networks import open_client
 from .operation import Op, Script, command
+from .patience import Patience
 from .remote import RemoteStore
 from .settings import EMBEDDED, StoreSettings
 from .subscription import Gap, Published

@@ -15,10 +15,10 @@ from typing import Final, Literal, NoReturn
 import msgspec
 import trio
 
-from .ask import Ask, Entry
 from .circuit import Circuit, State
 from .counts import Counts
 from .dial import WRITE, Dial
+from .entry import Entry
 from .errors import LinkFailed, StoreRefused, StoreUnavailable
 from .link import Link, Redirect
 from .replies import FULL
@@ -120,13 +120,13 @@ class Channel:
     async def _feel_pulse(self, link: Link) -> NoReturn:
         while True:
             await trio.sleep(PULSE)
-            ask = Ask(1)
+            pulse = Entry(self.probe, trio.current_time() + PULSE)
             try:
-                link.submit(Entry(ask, 0, self.probe, trio.current_time() + PULSE))
+                link.submit(pulse)
             except StoreUnavailable:
                 continue  # it has failed, or has so much to do that it is seen to live or not
             try:
-                await ask.wait()
+                await pulse.wait()
             except StoreUnavailable as problem:
                 if not (isinstance(problem, StoreRefused) and problem.code in FULL):
                     link.fail(str(problem))

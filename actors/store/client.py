@@ -7,19 +7,20 @@ by: operations fail at once, until a probe in the background succeeds.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import msgspec
 import trio
 
-from .ask import Ask, Entry, Patience
 from .blocking import GRACE, BlockingConnection
 from .channel import Channel, ChannelStatistics
 from .counts import Counts
+from .entry import Entry
 from .errors import StoreRefused, StoreUnavailable
 from .operation import Op
+from .patience import Patience
 from .settings import StoreSettings
 from .subscription import BUFFER, Subscription
 
@@ -89,7 +90,10 @@ class StoreClient:
         less. Raises `StoreUnavailable`, and its subclass `StoreRefused` if the answer is an
         error. Cancelled, it leaves the operation to be done or not.
         """
-        return (await self.run_many((op,), patience))[0]
+        began = trio.current_time()
+        entry = Entry(op, self._due(began, patience, 1))
+        self._send((entry,))
+        return await self._counted(entry.wait(), 1, began, patience)
 
     async def run_many(self, ops: Sequence[Op], patience: Patience | None = None) -> list[Any]:
         """The answers to ``ops``, sent together, in order. As `run`; no transaction.
@@ -97,37 +101,49 @@ class StoreClient:
         If one is refused, that is raised, though others may have been done.
         """
         began = trio.current_time()
-        if patience is not None and patience.left <= 0:
-            self.counts.passed_by += len(ops)
-            raise StoreUnavailable("the request has lost its time to the store already")
+        due = self._due(began, patience, len(ops))
+        entries = [Entry(op, due) for op in ops]
+        self._send(entries)
+        answers: list[Any] = await self._counted(_all_of(entries), len(ops), began, patience)
+        return answers
+
+    def _due(self, began: float, patience: Patience | None, operations: int) -> float:
+        """When what begins now has taken too long. Raises `StoreUnavailable`."""
         timeout = self._settings.timeout
-        left = timeout if patience is None else min(timeout, patience.left)
-        ask = self._send(ops, began + left)
+        if patience is None or patience.left >= timeout:
+            return began + timeout
+        if patience.left <= 0:
+            self.counts.passed_by += operations
+            raise StoreUnavailable("the request has lost its time to the store already")
+        return began + patience.left
+
+    def _send(self, entries: Sequence[Entry]) -> None:
+        """Raises `StoreUnavailable` if a server is passed by."""
         try:
-            results = await ask.wait()
+            for entry in entries:
+                self._network.channel_for(entry.op).submit(entry)
+        except StoreUnavailable:
+            self.counts.passed_by += len(entries)
+            raise
+
+    async def _counted(
+        self, waiting: Awaitable[Any], operations: int, began: float, patience: Patience | None
+    ) -> Any:
+        """What ``waiting`` for so many operations comes to."""
+        try:
+            answer = await waiting
         except StoreRefused:
-            self.counts.refused += len(ops)
+            self.counts.refused += operations
             raise
         except StoreUnavailable:
-            self.counts.lost += len(ops)
+            self.counts.lost += operations
             raise
         finally:
             took = trio.current_time() - began
             if patience is not None:
                 patience.left -= took
-        self.counts.answer(len(ops), took)
-        return results
-
-    def _send(self, ops: Sequence[Op], due: float) -> Ask:
-        """Raises `StoreUnavailable` if a server is passed by."""
-        ask = Ask(len(ops))
-        try:
-            for index, op in enumerate(ops):
-                self._network.channel_for(op).submit(Entry(ask, index, op, due))
-        except StoreUnavailable:
-            self.counts.passed_by += len(ops)
-            raise
-        return ask
+        self.counts.answer(operations, took)
+        return answer
 
     @asynccontextmanager
     async def open_blocking(self, op: Op | None = None) -> AsyncIterator[BlockingConnection]:
@@ -184,3 +200,8 @@ class StoreClient:
         servers = [channel.statistics() for channel in self._network.channels()]
         counts = msgspec.structs.replace(self.counts, buckets=list(self.counts.buckets))
         return StoreStatistics(trouble is None, trouble or "", servers, counts)
+
+
+async def _all_of(entries: Sequence[Entry]) -> list[Any]:
+    """Their answers, in order."""
+    return [await entry.wait() for entry in entries]

@@ -15,9 +15,9 @@ import trio
 from redis.crc import key_slot
 
 from .address import ClusterAddress, Node, ServerAddress
-from .ask import Entry
 from .channel import Channel
 from .dial import PING, dial, write_probe
+from .entry import Entry
 from .errors import LinkFailed, StoreUnavailable
 from .keys import PREFIX
 from .link import shorten
@@ -158,7 +158,7 @@ class Cluster:
         try:
             self._follow(entry, str(reply))
         except StoreUnavailable as problem:
-            entry.ask.fail(problem)
+            entry.fail(problem)
         return True
 
     def _follow(self, entry: Entry, said: str) -> None:

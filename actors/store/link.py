@@ -1,8 +1,12 @@
 """One open connection to a server that answers in order, shared by all who ask.
 
 What many tasks ask for in one turn of the event loop is sent in one piece; who asks has no
-channel, no timer and no lock of its own. The first operation that is not answered in time ends
-the link, and everybody on it hears of it at once.
+channel, no timer and no lock of its own. What comes alone is sent by who asks, which saves a lone
+operation a turn of the event loop. One is alone if nothing is under way, and if what was answered
+last was alone too, and nothing was sent at once since: so under load, operations are gathered.
+
+The first operation that is not answered in time ends the link, and everybody on it hears of it at
+once.
 """
 
 from __future__ import annotations
@@ -15,8 +19,10 @@ from typing import Final, NoReturn
 import hiredis
 import trio
 
-from .ask import Ask, Entry
+from .entry import Entry
 from .errors import LinkFailed, StoreRefused, StoreUnavailable
+from .operation import Script
+from .plain_stream import PlainStream
 from .replies import FULL, LET_BY, NOTHING, Reply, new_reader
 from .together import MOST, Together
 
@@ -56,9 +62,14 @@ class Link:
         self._bytes = 0
         self._joining = 0
         """Operations that are in an entry which is another's."""
+        self._plain = stream if isinstance(stream, PlainStream) else None
+        """The stream, if it can be sent to without waiting."""
+        self._is_alone = False
+        """What was answered last was alone, and nothing was sent at once since."""
         self._writer_waits: trio.Event | None = None
         self._looks = trio.CancelScope()
-        """Its deadline is when the oldest operation is looked at."""
+        self._looks_at = inf
+        """When the oldest operation is looked at: the deadline of that."""
         self._failure: str | None = None
         self._scope = trio.CancelScope()
 
@@ -67,41 +78,61 @@ class Link:
 
         ``asking``: it is for a node that is just being given the key (``ASKING``).
         """
-        # In a cluster, where there are redirections, keys do not lie together.
-        joins = entry.op.together is not None and self._redirect is None and not entry.with_source
-        packed = b"" if joins else _packed(entry)
         if self._failure is not None:
             raise StoreUnavailable(self._failure)
-        waiting = len(self._entries) + self._joining
-        if waiting >= MOST_WAITING or self._bytes + len(packed) > MOST_BYTES:
-            raise StoreUnavailable("too many operations wait for the store")
-        if joins:
-            self._join(entry)
+        if len(self._entries) + self._joining >= MOST_WAITING:
+            raise _too_many()
+        script = entry.op.together
+        # In a cluster, where there are redirections, keys do not lie together.
+        if script is not None and self._redirect is None and not entry.with_source:
+            self._join(entry, script)
         else:
-            if asking:
-                packed = hiredis.pack_command(("ASKING",)) + packed
-                self._entries.append(_nobody(entry))
-            self._entries.append(entry)
-            self._outbox.append(packed)
-            self._bytes += len(packed)
-        if self._writer_waits is not None:
+            self._append(entry, asking=asking)
+        if self._writer_waits is not None and not (self._is_alone and self._sent_at_once()):
             self._writer_waits.set()
             self._writer_waits = None
-        if entry.due < self._looks.deadline:  # noqa: PLR1730 -- setting it costs, and it is seldom sooner
-            self._looks.deadline = entry.due
+        if entry.due < self._looks_at:
+            self._looks_at = self._looks.deadline = entry.due
 
-    def _join(self, entry: Entry) -> None:
+    def _join(self, entry: Entry, script: Script) -> None:
         """Send it with those of its kind that are sent in this turn."""
-        script = entry.op.together
-        assert script is not None  # noqa: S101 -- that is why it is here
         joined = self._joined
-        if joined is None or joined.script is not script or len(joined) >= MOST:
+        if joined is None or joined.script is not script or len(joined.members) >= MOST:
             joined = self._joined = Together(script)
             self._entries.append(joined)
             self._outbox.append(joined)
         else:
             self._joining += 1
         joined.add(entry)
+
+    def _append(self, entry: Entry, *, asking: bool) -> None:
+        """Send it as it is. Raises `StoreUnavailable` if too much waits to be sent."""
+        packed = _packed(entry)
+        if self._bytes + len(packed) > MOST_BYTES:
+            raise _too_many()
+        if asking:
+            packed = hiredis.pack_command(("ASKING",)) + packed
+            self._entries.append(_nobody(entry))
+        self._entries.append(entry)
+        self._outbox.append(packed)
+        self._bytes += len(packed)
+
+    def _sent_at_once(self) -> bool:
+        """Send what waits now, if that is one operation; whether nothing is left to be sent."""
+        if self._plain is None or len(self._entries) > 1:
+            return False
+        self._is_alone = False
+        data = b"".join(self._taken())
+        try:
+            sent = self._plain.send_nowait(data)
+        except OSError as problem:
+            self.fail(told(problem))
+            return True
+        if sent == len(data):
+            return True
+        self._outbox.append(data[sent:])
+        self._bytes = len(data) - sent
+        return False
 
     def fail(self, reason: str) -> None:
         """Be of no more use: all who wait are told now, and `run` returns."""
@@ -140,13 +171,13 @@ class Link:
                 self._writer_waits = trio.Event()
                 await self._writer_waits.wait()
             data = b"".join(self._taken())
-            self._bytes = 0
             await self._stream.send_all(data)
 
     def _taken(self) -> list[bytes]:
         """All that waits to be sent. What comes now joins others."""
         outbox, self._outbox = self._outbox, []
         self._joined = None
+        self._bytes = 0
         return [each if isinstance(each, bytes) else _packed(each) for each in outbox]
 
     async def _read(self) -> NoReturn:
@@ -156,13 +187,16 @@ class Link:
             if not data:
                 raise LinkFailed("the store closed the connection")
             reader.feed(data)
+            operations = 0
             while (reply := reader.gets()) is not NOTHING:
-                self._deliver(reply)
+                operations += self._deliver(reply)
+            self._is_alone = operations == 1
 
     async def _watch(self) -> NoReturn:
         """Look at those that wait whenever one could be due, and not once an operation."""
         while True:
-            self._looks = trio.CancelScope(deadline=self._soonest())
+            self._looks_at = self._soonest()
+            self._looks = trio.CancelScope(deadline=self._looks_at)
             with self._looks:
                 await trio.sleep_forever()
             # If it was us who were late, the answers are there already: first come they.
@@ -174,16 +208,18 @@ class Link:
     def _soonest(self) -> float:
         return min((entry.due for entry in self._entries), default=inf)
 
-    def _deliver(self, reply: object) -> None:
+    def _deliver(self, reply: object) -> int:
+        """Give ``reply`` to who waits for it; how many operations it answers."""
         if not self._entries:
             raise LinkFailed("the store answered what nobody asked")
         entry = self._entries.popleft()
-        if isinstance(entry, Together):
-            self._joining -= len(entry) - 1
+        operations = len(entry.members) if isinstance(entry, Together) else 1
+        self._joining -= operations - 1
         if type(reply) is Reply:
             self._refused(entry, reply)
         else:
             entry.settle(reply)
+        return operations
 
     def _refused(self, entry: Entry, reply: Reply) -> None:
         code = reply.code
@@ -204,7 +240,7 @@ class Link:
         try:
             self.submit(entry)
             if isinstance(entry, Together):
-                self._joining += len(entry) - 1
+                self._joining += len(entry.members) - 1
         except StoreUnavailable as problem:
             entry.fail(problem)
 
@@ -216,13 +252,17 @@ def _packed(entry: Entry) -> bytes:
     return entry.op.packed_with_source() if entry.with_source else entry.op.packed()
 
 
+def _too_many() -> StoreUnavailable:
+    return StoreUnavailable("too many operations wait for the store")
+
+
 def _nobody_is_told(_: str) -> None:
     """Who cancelled us knows."""
 
 
 def _nobody(entry: Entry) -> Entry:
     """An entry whose answer is dropped."""
-    return Entry(Ask(1), 0, entry.op, entry.due)
+    return Entry(entry.op, entry.due)
 
 
 def told(problem: BaseException) -> str:

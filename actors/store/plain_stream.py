@@ -34,13 +34,23 @@ class PlainStream(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send ``data``; waits where the peer does not read. Cancelled, a part may be sent."""
         self._open()
-        sent = self._send(data)
+        sent = self.send_nowait(data)
         if sent == len(data):
             return
         with memoryview(data) as rest:
             while sent < len(data):
                 await trio.lowlevel.wait_writable(self._open())
-                sent += self._send(rest[sent:])
+                sent += self.send_nowait(rest[sent:])
+
+    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+        """Send what the socket takes without waiting, and be it nothing; how many bytes.
+
+        Not while a task is in `send_all`.
+        """
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
 
     async def wait_send_all_might_not_block(self) -> None:
         """Return when the socket takes bytes."""
@@ -67,10 +77,3 @@ class PlainStream(trio.abc.Stream):
         if descriptor < 0:
             raise trio.ClosedResourceError("this stream was closed")
         return descriptor
-
-    def _send(self, data: bytes | bytearray | memoryview) -> int:
-        """How many bytes the socket took."""
-        try:
-            return self._socket.send(data)
-        except BlockingIOError:
-            return 0

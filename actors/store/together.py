@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from .ask import Ask, Entry
+from .entry import Entry
 from .operation import Op
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ MOST: Final = 64
 """That become one: what else the server has to do waits for all of them, half a millisecond."""
 
 _NONE: Final = Op(())
-_NOBODY: Final = Ask(0)
-"""Waits for what they become: it is they who do."""
 _KEY: Final = 3
 """Where the one key of a script's operation stands, before its arguments."""
 
@@ -34,24 +32,21 @@ class Together(Entry):
     of what each would have got.
     """
 
-    __slots__ = ("_members", "script")
+    __slots__ = ("members", "script")
 
     def __init__(self, script: Script) -> None:
-        super().__init__(_NOBODY, 0, _NONE, inf)
+        super().__init__(_NONE, inf)
         self.script = script
-        self._members: list[Entry] = []
-
-    def __len__(self) -> int:
-        return len(self._members)
+        self.members: list[Entry] = []
 
     def add(self, entry: Entry) -> None:
         """One more."""
-        self._members.append(entry)
+        self.members.append(entry)
         self.due = min(self.due, entry.due)
 
     def joined(self) -> Op:
         """What is sent: one alone is asked as it is."""
-        members = self._members
+        members = self.members
         if len(members) == 1:
             return members[0].op
         keys = [entry.op.args[_KEY] for entry in members]
@@ -61,12 +56,12 @@ class Together(Entry):
 
     def settle(self, value: object) -> None:
         """Each of them has its answer."""
-        members = self._members
+        members = self.members
         answers = value if len(members) > 1 and isinstance(value, list) else [value]
         for entry, answer in zip(members, answers, strict=True):
             entry.settle(answer)
 
     def fail(self, error: StoreUnavailable) -> None:
         """None of them is answered."""
-        for entry in self._members:
+        for entry in self.members:
             entry.fail(error)

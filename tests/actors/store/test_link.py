@@ -1,0 +1,133 @@
+"""When a link sends what it is given: at once what comes alone, the rest once a turn."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from sluice.actors.store import StoreUnavailable, command
+from sluice.actors.store.entry import Entry
+from sluice.actors.store.link import Link
+from sluice.actors.store.plain_stream import PlainStream
+
+OK = b"+OK\r\n"
+MUCH = b"x" * (4 * 2**20)
+"""More than a socket takes while nobody reads."""
+
+
+class Wired:
+    """A link that runs, and the server's end of its connection, which never waits."""
+
+    def __init__(self) -> None:
+        ours, self.server = socket.socketpair()
+        self.server.setblocking(False)
+        self.failures: list[str] = []
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        self.link = Link(PlainStream(stream), self.failures.append)
+
+    def submit(self, text: str | bytes = "") -> Entry:
+        """Give the link an operation."""
+        entry = Entry(command("ECHO", text), float("inf"))
+        self.link.submit(entry)
+        return entry
+
+    def got(self) -> bytes:
+        """What has come at the server since the last time."""
+        got = b""
+        while True:
+            try:
+                data = self.server.recv(2**20)
+            except BlockingIOError:
+                return got
+            if not data:
+                return got
+            got += data
+
+    async def answer(self, *entries: Entry) -> None:
+        """Answer them, in one piece; return when each has its answer."""
+        self.server.sendall(OK * len(entries))
+        for entry in entries:
+            assert await entry.wait() == b"OK"
+
+
+@asynccontextmanager
+async def wired() -> AsyncIterator[Wired]:
+    """One of which nothing is known yet."""
+    wires = Wired()
+    with wires.server:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wires.link.run)
+            await wait_all_tasks_blocked()
+            yield wires
+            nursery.cancel_scope.cancel()
+
+
+async def alone(wires: Wired) -> None:
+    """Have it see an operation that comes alone."""
+    entry = wires.submit()
+    await wait_all_tasks_blocked()
+    assert wires.got() == entry.op.packed()
+    await wires.answer(entry)
+
+
+async def test_the_first_operation_waits_for_its_turn() -> None:
+    async with wired() as wires:
+        entries = [wires.submit("a"), wires.submit("b")]
+        assert wires.got() == b""
+        await wait_all_tasks_blocked()
+        assert wires.got() == b"".join(entry.op.packed() for entry in entries)
+
+
+async def test_one_that_comes_alone_after_one_that_was_alone_is_sent_at_once() -> None:
+    async with wired() as wires:
+        await alone(wires)
+        for text in ("a", "b"):
+            entry = wires.submit(text)
+            assert wires.got() == entry.op.packed()
+            await wires.answer(entry)
+
+
+async def test_what_comes_while_it_is_under_way_is_gathered() -> None:
+    async with wired() as wires:
+        await alone(wires)
+        first = wires.submit("first")
+        assert wires.got() == first.op.packed()
+        others = [wires.submit("second"), wires.submit("third")]
+        assert wires.got() == b""
+        await wait_all_tasks_blocked()
+        assert wires.got() == b"".join(entry.op.packed() for entry in others)
+        await wires.answer(first, *others)
+        last = wires.submit("after several were answered")
+        assert wires.got() == b""
+        await wait_all_tasks_blocked()
+        assert wires.got() == last.op.packed()
+
+
+async def test_what_the_socket_does_not_take_at_once_follows_in_order() -> None:
+    async with wired() as wires:
+        await alone(wires)
+        entries = [wires.submit(MUCH), wires.submit("behind it")]
+        expected = b"".join(entry.op.packed() for entry in entries)
+        got = b""
+        for _ in range(len(expected) // 2**16):
+            got += wires.got()
+            await wait_all_tasks_blocked()
+        assert got == expected
+        await wires.answer(*entries)
+
+
+async def test_where_the_server_has_gone_who_asks_alone_is_told_and_so_is_the_channel() -> None:
+    async with wired() as wires:
+        await alone(wires)
+        wires.server.close()
+        entry = wires.submit()
+        with pytest.raises(StoreUnavailable):
+            await entry.wait()
+        assert len(wires.failures) == 1
+        with pytest.raises(StoreUnavailable):
+            wires.submit()
