@@ -238,7 +238,8 @@ class Stream:
     def _asking(self, now: float) -> History:
         if self._history is None:
             began = now if self.first_called_at is None else self.first_called_at
-            self._history = History(chain_of(self.model, self.services.routing), began)
+            chain = chain_of(self.model, self.services.routing)
+            self._history = History(chain, began, self.services.permits.blocks)
         return self._history
 
     async def turn_to(self, model: ModelSettings) -> None:

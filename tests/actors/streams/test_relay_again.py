@@ -16,6 +16,7 @@ import trio.testing
 from tests.actors.fakes import FakePoller, FakeUpstream
 from tests.actors.streams.test_relay import END, ID, TIMEOUTS, FakeCall, FakeProvider, World, event
 
+from sluice.actors.breakers.circuits import Bulletin, View
 from sluice.actors.failures import Failure, UpstreamFault
 from sluice.actors.formats.anthropic import AnthropicProvider
 from sluice.actors.formats.cohere import CohereProvider
@@ -256,6 +257,18 @@ async def test_of_an_answer_that_was_held_back_the_next_one_takes_nothing_for_sa
         lines = at.client.received.decode().splitlines()
         assert [json.loads(line[6:])["type"] for line in lines if line[:6] == "data: "] == kinds
         assert at.asked == {"a": 1, "b": 1}
+
+
+async def test_a_wait_that_a_provider_asks_for_is_waited_where_no_fallback_would_be_called(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    answers = [status(429, retry_after=3.0), WELL]
+    async with chain(direct=direct, a=answers, b=[WELL]) as at:
+        opened = View("b", "open", blocked=60.0, retry_after=60.0)
+        at.services.permits.learn(Bulletin(1, (opened,)))
+        await at.live()
+    assert (at.text, at.asked) == ("hello", {"a": 2, "b": 0})
+    assert at.scripts["a"].times == [0.0, 3.5]
 
 
 async def test_the_waits_double_and_are_by_chance(
