@@ -39,6 +39,9 @@ _EVENT_STREAM = (
 _COME_BACK = frozenset({429, 503})
 """Statuses that say when to, always (``contract: HTTP``)."""
 
+LONGEST_MODEL = 200
+"""Characters of a model's name in a header; names in a configuration have no more."""
+
 
 class Stream:
     """One request on its way. Its task is in `relay.live`; others may `interrupt` it."""
@@ -137,7 +140,7 @@ class Stream:
             (b"x-stream-id", self.id.encode()),
             (b"x-cache", b"MISS"),
             (b"x-provider", self.model.provider.encode()),
-            (b"x-model", self.model.name.encode()),
+            (b"x-model", header_name_of(self.model)),
             *([] if self.verdict is None else headers_of(self.verdict)),
             *self._retry_after_header(),
             *self.job.headers,
@@ -408,3 +411,15 @@ class Stream:
         if self.job.streamed and seconds >= timeouts.first_chunk:
             return too_slow("first_chunk")
         return None
+
+
+def header_name_of(model: ModelSettings) -> bytes:
+    """What ``X-Model`` says: of one that was found by a pattern, what its provider calls it.
+
+    That is a client's word, and goes into a header only if it is short and can stand there.
+    """
+    name = model.upstream_model
+    if not model.name.endswith("*") or name is None:
+        return model.name.encode()
+    fits = name.isascii() and name.isprintable() and len(name) <= LONGEST_MODEL
+    return (name.strip() if fits else model.name).encode()
