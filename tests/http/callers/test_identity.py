@@ -168,6 +168,7 @@ def test_tokens_and_users_may_be_configured_side_by_side() -> None:
         ({"nbf": NOW + 31}, "it is not valid yet"),
         ({"sub": None}, "it lacks exp, sub"),
         ({"sub": ""}, "its sub is no name"),
+        ({"sub": 7}, "its sub is no name"),
         ({"sub": "a" * 201}, "its sub is no name"),
         ({"sub": "a\nb"}, "its sub is no name"),
         ({"iss": "somebody"}, "it is of another issuer"),
