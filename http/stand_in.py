@@ -44,7 +44,8 @@ def answer_to(head: bytes) -> bytes:
         return plain_response(503, _encode({"ready": False, "reasons": [_SAYS]}))
     if path == b"/health":
         return plain_response(503, _encode({"status": "unhealthy", "reasons": [_SAYS]}))
-    return plain_response(503, Refused(503, "not_accepting", _SAYS).body(), _COME_BACK)
+    body = Refused(503, "not_accepting", _SAYS).body(path.decode("ascii", "replace"))
+    return plain_response(503, body, _COME_BACK)
 
 
 class StandIn:

@@ -48,6 +48,8 @@ def service() -> Iterator[Service]:
     [
         (b"/v1/chat/completions", 503, b'"code":"not_accepting"'),
         (b"/stream?model=m", 503, b'"message":"The service is stopped."'),
+        (b"/v1/messages", 503, b'{"type":"error","error":{"type":"overloaded_error"'),
+        (b"/v2/chat/", 503, b'{"message":"The service is stopped."}'),
         (b"/health/live", 200, b'{"status":"alive"}'),
         (b"/health/ready?verbose", 503, b'{"ready":false,"reasons":["The service is stopped."]}'),
         (b"/health", 503, b'"status":"unhealthy"'),
