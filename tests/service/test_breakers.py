@@ -120,6 +120,27 @@ async def test_a_probe_whose_client_leaves_makes_room_for_the_next() -> None:
         await becomes(world, "closed")
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+async def test_a_client_that_leaves_while_the_probe_is_asked_for_reaches_nobody_and_wedges_nothing(
+    *, stream: bool
+) -> None:
+    async with open_world(breaker=QUICK) as world:
+        await opens(world)
+        await becomes(world, "half_open")
+        system = world.worker.system
+        await system.pause("breakers/simulator")
+        client = await world.begin("sim-ok", stream=stream)
+        await until(lambda: system.inspect("breakers/simulator").mailbox.waiting > 0)  # type: ignore[union-attr]
+        await client.leave()
+        await until(lambda: all(each.interruption for each in world.live))
+        await system.resume("breakers/simulator")
+        await world.slots_are(0)
+        world.expected.update(["success", "before_first_chunk left"])
+        assert outcome_of(await world.ask("sim-ok")) == "whole"
+        assert world.simulator.statistics.requests == 4
+        await becomes(world, "closed")
+
+
 async def test_a_probe_has_succeeded_at_its_first_content_whatever_comes_after() -> None:
     async with open_world(breaker=QUICK) as world:
         await opens(world)
