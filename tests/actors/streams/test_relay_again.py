@@ -334,6 +334,18 @@ async def test_heartbeats_of_a_stream_that_said_nothing_go_on_through_the_next(
         assert rest.startswith(ID.encode() + b"-1\n")
         assert at.text == "hello"
         assert at.report.chunks == 2
+        assert at.client.head is not None
+        assert {b"x-provider", b"x-model"}.isdisjoint(at.client.head[1])  # c was not known then
+
+
+async def test_a_heartbeat_names_a_provider_if_nobody_else_may_answer(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with chain(direct=direct, a=[status(503, retry_after=7), WELL]) as at:
+        await at.live()
+        assert at.client.received.startswith(b": hb\n")
+        assert at.client.head is not None
+        assert at.client.head[1][b"x-provider"] == at.client.head[1][b"x-model"] == b"a"
 
 
 async def test_a_failure_of_all_after_heartbeats_is_told_in_the_stream(
