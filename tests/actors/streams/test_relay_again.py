@@ -448,6 +448,16 @@ async def test_what_only_the_client_can_mend_is_told_at_once_and_nobody_else_is_
         assert at.client.head[1][b"x-provider"] == b"a"
 
 
+async def test_a_clients_mistake_that_is_told_in_the_answer_is_told_at_once_too(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    error = b'{"error": {"message": "theirs", "type": "invalid_request_error"}}'
+    async with chain(direct=direct, a=[says(ROLE, b"data: %b\n\n" % error)], b=[WELL]) as at:
+        await at.live()
+    assert (at.asked, at.error["message"]) == ({"a": 1, "b": 0}, "theirs")
+    assert at.report.http_status == 400
+
+
 async def test_a_policys_refusal_by_a_fallback_is_told_as_its_own(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
