@@ -67,6 +67,7 @@ async def test_who_waited_in_the_backlog_and_who_comes_later_are_told_that_it_is
                 assert answer.status == status
                 assert said in answer.body
                 assert answer.headers["connection"] == "close"
+                assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
                 assert await client.closed()
 
 
