@@ -181,7 +181,7 @@ def test_a_link_counts_as_what_two_processes_have_between_them() -> None:
     assert tally.value("sluice_ask_latency_seconds", link) == len(ASK_BOUNDS) + 1
 
 
-async def test_a_provider_reads_as_the_worst_of_its_breakers_and_a_model_as_its_own() -> None:
+async def test_a_provider_reads_as_the_worst_of_its_breakers_and_a_model_as_its_own() -> None:  # noqa: ASYNC124 -- it needs trio's clock
     tally, circuits = breakers()
     breaker_sampler(circuits, lambda: GUARDS)(tally)
     assert tally.value("sse_circuit_breaker_state", ("openai",)) == OPEN
@@ -191,7 +191,7 @@ async def test_a_provider_reads_as_the_worst_of_its_breakers_and_a_model_as_its_
     assert tally.value("sse_circuit_breaker_failures_total", ("openai",)) == 1
 
 
-async def test_a_breaker_that_is_configured_no_more_reads_as_closed() -> None:
+async def test_a_breaker_that_is_configured_no_more_reads_as_closed() -> None:  # noqa: ASYNC124 -- it needs trio's clock
     tally, circuits = breakers()
     guards = dict(GUARDS)
     sample = breaker_sampler(circuits, lambda: guards)
