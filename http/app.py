@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from sluice.actors.failures import Failure
 
-from .asgi import JSON, Headers, Receive, Scope, Send, answer, with_headers, without_body
+from .asgi import JSON, Headers, Receive, Scope, Send, answer, find, with_headers, without_body
 from .callers.identity import CHALLENGE
 from .chat import ChatRoute
 from .cors import Cors
-from .errors import openai_body
+from .errors import anthropic_body, openai_body
 from .formats.dialects import DIALECTS
 from .json_body import invalid
 from .plain_report import request_id
@@ -74,7 +74,9 @@ class Application:
             await self._refuse_method(scope, send, allowed, common)
         elif is_listing(path) and (refused := self._stranger(scope)) is not None:
             headers = [JSON, CHALLENGE, *common]
-            await answer(send, refused.status, headers, openai_body(refused))
+            for_anthropic = find(scope["headers"], b"anthropic-version") is not None
+            body = (anthropic_body if for_anthropic else openai_body)(refused)
+            await answer(send, refused.status, headers, body)
         else:
             scope = {**scope, "headers": _without_host(scope["headers"])}
             await self._quart(scope, receive, with_headers(send, common))  # type: ignore[arg-type]

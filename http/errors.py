@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from sluice.actors.failures import Failure
+from sluice.actors.formats.provider_errors import CONTENT_POLICY
 
 _encode: Final = msgspec.json.Encoder().encode
 _OPENAI_TYPES: Final = {
@@ -23,6 +24,7 @@ _OPENAI_TYPES: Final = {
     403: "permission_error",
     429: "rate_limit_error",
 }
+_OPENAI_CODES: Final = {CONTENT_POLICY: "content_policy_violation"}
 _ANTHROPIC_TYPES: Final = {
     401: "authentication_error",
     402: "billing_error",
@@ -42,9 +44,16 @@ def openai_error(failure: Failure) -> dict[str, Any]:
             "message": failure.words,
             "type": openai_type(failure.status),
             "param": failure.param,
-            "code": failure.code,
+            "code": openai_code(failure),
         }
     }
+
+
+def openai_code(failure: Failure) -> str:
+    """OpenAI's word for what another provider refused, where it has one; else ours."""
+    if failure.code == "provider_refused_request" and failure.status == 404:
+        return "model_not_found"
+    return _OPENAI_CODES.get(failure.code, failure.code)
 
 
 def openai_type(status: int) -> str:

@@ -118,7 +118,7 @@ def _add_health(app: QuartTrio, services: AppServices) -> None:
     @app.get("/health")
     async def full() -> Response:
         state = await judge()
-        return _json(state, state.http_status, _QUIET)
+        return _judged(state, state.http_status)
 
     @app.get("/health/live")
     async def live() -> Response:  # noqa: ASYNC124
@@ -128,7 +128,12 @@ def _add_health(app: QuartTrio, services: AppServices) -> None:
     async def ready() -> Response:
         state = await judge()
         body = {"ready": state.http_status == 200, "reasons": state.reasons}
-        return _json(body, state.http_status, _QUIET)
+        return _judged(body, state.http_status)
+
+
+def _judged(body: object, status: int) -> Response:
+    """An answer about health; a 503 says when to ask again, as any does (``contract: HTTP``)."""
+    return _json(body, status, {**_QUIET, "Retry-After": "1"} if status == 503 else _QUIET)
 
 
 def _add_errors(app: QuartTrio) -> None:

@@ -41,10 +41,11 @@ def answer_to(head: bytes) -> bytes:
     if path == b"/health/live":
         return plain_response(200, _encode({"status": "alive"}))
     if path == b"/health/ready":
-        return plain_response(503, _encode({"ready": False, "reasons": [_SAYS]}))
+        return plain_response(503, _encode({"ready": False, "reasons": [_SAYS]}), _COME_BACK)
     if path == b"/health":
-        return plain_response(503, _encode({"status": "unhealthy", "reasons": [_SAYS]}))
-    return plain_response(503, Refused(503, "not_accepting", _SAYS).body(), _COME_BACK)
+        return plain_response(503, _encode({"status": "unhealthy", "reasons": [_SAYS]}), _COME_BACK)
+    body = Refused(503, "not_accepting", _SAYS).body(path.decode("ascii", "replace"))
+    return plain_response(503, body, _COME_BACK)
 
 
 class StandIn:

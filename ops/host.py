@@ -100,6 +100,8 @@ class Host:
         self.store = store_of(config, self._on_store)
         self.tally = Tally(Known.of(config.routing, VERSION))
         self.whole = Whole(self.tally)
+        self.own = Tally(self.tally.known)
+        """What this process itself counts: part of the whole."""
         self.watchers: set[Callable[[Event], None]] = set()
         self.desk = Desk(config.limits)
         self.state: Lifecycle = "starting"
@@ -121,7 +123,7 @@ class Host:
     def tree(self) -> SupervisorSpec:
         """What runs in this process, and its workers."""
         circuits = self.breakers.circuits
-        own, outbox = Tally(self.tally.known), Outbox()
+        outbox = Outbox()
         samplers = (
             sample_process,
             engine_sampler(self.actors, self.links.statistics),
@@ -135,7 +137,7 @@ class Host:
                 ChildSpec(
                     "metrics",
                     lambda: Collector(
-                        self.whole, own, outbox, samplers, self._givers, slots="connections"
+                        self.whole, self.own, outbox, samplers, self._givers, slots="connections"
                     ),
                 ),
                 ChildSpec("connections", lambda: Lender(self.slots, self._borrowers)),
@@ -272,7 +274,9 @@ class Host:
     def _take(self, found: Plan) -> None:
         """What is the host's own changes at once; workers that start have it from now on."""
         self.config = found.config
-        self.tally.learn(Known.of(found.config.routing, VERSION))
+        known = Known.of(found.config.routing, VERSION)
+        for tally in (self.tally, self.own):
+            tally.learn(known)
         make_live(found, self.slots, self.breakers.circuits)
         if self.slots.lent > self.slots.limit:
             self.system.ref("connections").tell_nowait(Shrink())

@@ -11,6 +11,7 @@ HALF_OPEN  the probe has its first content                      CLOSED
 HALF_OPEN  the probe fails                                      OPEN
 any        an operator opens it                                 OPEN, held
 any        an operator closes or resets it                      CLOSED
+any        breakers are switched off                            CLOSED
 ========== ==================================================== ==========
 
 * CLOSED, every call is let through, and its outcome counts. What failed before the first content
@@ -128,7 +129,10 @@ class Breaker:
 
     def look(self, now: float) -> State:
         """The state at ``now``."""
-        if self.state == "open" and now >= self._opens_until:
+        if not self.settings.enabled:
+            self._go("closed", now)
+            self._forget()
+        elif self.state == "open" and now >= self._opens_until:
             self._go("cooled", now)
         return self.state
 
@@ -163,6 +167,8 @@ class Breaker:
     def hear(self, what: What, permit: str, now: float) -> None:
         """What became of a call; ``permit``: its name, if it was a probe."""
         self.look(now)
+        if not self.settings.enabled:
+            return
         if self.state == "closed":
             self._count(what, now)
         elif permit in self._probes:
@@ -199,8 +205,10 @@ class Breaker:
     # -- operators -------------------------------------------------------------------------
 
     def obey(self, order: BreakerOrder, now: float) -> None:
-        """An operator's order."""
+        """An operator's order. One that is switched off stays closed."""
         self.look(now)
+        if not self.settings.enabled:
+            return
         if order == "open":
             self._go("opened", now)
             self.held = True

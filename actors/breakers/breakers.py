@@ -125,11 +125,12 @@ class Breakers(Actor):
 
     @handler
     def operate(self, message: Operate) -> list[Standing]:
-        """Obey, and tell how they are."""
-        now = trio.current_time()
+        """Obey, and tell how they are: those that a new configuration has not just taken away."""
+        now, known = trio.current_time(), self._circuits.names
+        names = [name for name in message.names if name in known]
         if message.order is not None:
-            self._circuits.obey(message.names, message.order, now)
-        return [self._circuits.standing(name, now) for name in message.names]
+            self._circuits.obey(names, message.order, now)
+        return [self._circuits.standing(name, now) for name in names]
 
     def statistics(self) -> BreakersStatistics:
         """A snapshot."""

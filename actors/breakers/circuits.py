@@ -148,6 +148,10 @@ class Circuits:
         """All that are under way."""
         return tuple(each for breaker in self._breakers.values() for each in breaker.probes)
 
+    def guards(self, name: str) -> bool:
+        """Whether the breaker ``name`` is switched on."""
+        return self._breakers[name].settings.enabled
+
     def of(self, provider: str) -> tuple[str, ...]:
         """The names of the breakers of ``provider``."""
         return tuple(name for name in self._breakers if provider_of(name) == provider)
@@ -192,7 +196,9 @@ class Circuits:
         """See what time has done, to ``names`` or to all: nothing, to those at rest."""
         for name in list(self._restless) if names is None else names:
             self._breakers[name].look(now)
-            self._settle(name, "its cooldown has passed", now)
+            on = self.guards(name)
+            why = "its cooldown has passed" if on else "circuit breakers are switched off"
+            self._settle(name, why, now)
 
     def _settle(self, name: str, by: str, now: float) -> None:
         """Something may have happened to ``name``: tell whom it concerns."""

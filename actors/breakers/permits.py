@@ -114,6 +114,13 @@ class Permits:
         guard = self._guards.get(name)
         return "closed" if guard is None else guard.state
 
+    def blocks(self, model: ModelSettings) -> bool:
+        """Whether a call of ``model`` would be refused now, as far as is known here."""
+        guard = self._guards.get(model.circuit)
+        if guard is None or guard.state == "closed" or not self._enabled:
+            return False
+        return trio.current_time() < guard.blocked_until
+
     # -- a permit --------------------------------------------------------------------------
 
     async def take(self, model: ModelSettings) -> Permit:

@@ -36,7 +36,7 @@ COUNTS: Final[dict[str, bool]] = {
     # Statuses.
     "provider_unavailable": True,  # 503
     "provider_overloaded": True,  # 529, which is Anthropic's
-    "provider_status": True,  # any other 5xx, and what is no answer: a redirect, a 402, a 405
+    "provider_status": True,  # any other 5xx, and what is no answer: a redirect. 4xx: see `counts`
     "provider_rate_limited": True,  # 429: more calls make it worse
     "provider_refused_request": False,  # 400, 404, 409, 413, 415, 422: the client's own
     "context_length_exceeded": False,
@@ -51,13 +51,21 @@ COUNTS: Final[dict[str, bool]] = {
 }
 """By `Failure.code`."""
 
+_ABOUT_THE_REQUEST: Final = frozenset(range(400, 500)) - {408}
+
 
 def counts(failure: Failure, *, answered: bool) -> bool:
     """Whether ``failure`` counts; ``answered``: the first content had come.
 
     The total timeout is our own bound on the length of an answer. It counts against a provider
     that has said nothing until then, not against one that says much.
+
+    Of the 4xx that nobody else speaks for, 408 alone is the provider's: the others are about one
+    request (Cohere's 498: its text is not allowed) or about our account (402). If they counted, one
+    client could have the provider closed to all.
     """
+    if failure.provider_status in _ABOUT_THE_REQUEST and failure.code == "provider_status":
+        return False
     if failure.code == "total_timeout":
         return not answered
     known = COUNTS.get(failure.code)

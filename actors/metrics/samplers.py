@@ -19,7 +19,7 @@ from sluice.actors.providers.provider import ProviderClient, ProviderStatistics
 from sluice.actors.slots.connections import SlotsInUse
 from sluice.engine import ASK_BOUNDS, ActorStatistics, LatencyStatistics, LinkStatistics
 
-from .tally import Tally
+from .tally import Labels, Tally
 
 Model = tuple[str, str]
 """Provider and model, as configured."""
@@ -116,24 +116,37 @@ def _idle(tally: Tally, path: str, pool: ProviderStatistics) -> None:
 def breaker_sampler(circuits: Circuits, guards: Callable[[], Mapping[Model, str]]) -> Sampler:
     """Reads the states of the circuit breakers, and what they counted.
 
-    ``guards``: for each (provider, model) the name of the breaker that guards it.
+    ``guards``: for each (provider, model) the name of the breaker that guards it. What is no
+    longer configured reads as closed: else it would read for ever as it did last.
     """
+    told: dict[tuple[str, Labels], State] = {}
 
     def sample(tally: Tally) -> None:
         states = dict(circuits.states(trio.current_time()))
-        worst_of: defaultdict[str, list[State]] = defaultdict(list)
-        for name, state in states.items():
-            worst_of[provider_of(name)].append(state)
-        for provider, found in worst_of.items():
-            value = STATES.index(worst(found))
-            tally.apply([("sse_circuit_breaker_state", (provider,), value)])
+        found = _breaker_gauges(states, guards())
+        gone: dict[tuple[str, Labels], State] = dict.fromkeys(told.keys() - found.keys(), "closed")
+        told.clear()
+        told.update(found)
+        tally.apply((*gauge, STATES.index(state)) for gauge, state in (found | gone).items())
+        for provider in {provider_of(name) for name in states}:
             failures = circuits.failures[provider]
             tally.raise_to("sse_circuit_breaker_failures_total", (provider,), failures)
-        for labels, name in guards().items():
-            value = STATES.index(states.get(name, "closed"))
-            tally.apply([("sse_circuit_breaker_model_state", labels, value)])
 
     return sample
+
+
+def _breaker_gauges(
+    states: Mapping[str, State], guards: Mapping[Model, str]
+) -> dict[tuple[str, Labels], State]:
+    """What each gauge tells, by its name and labels."""
+    found: dict[tuple[str, Labels], State] = {
+        ("sse_circuit_breaker_model_state", model): states.get(name, "closed")
+        for model, name in guards.items()
+    }
+    for name, state in states.items():
+        gauge = ("sse_circuit_breaker_state", (provider_of(name),))
+        found[gauge] = worst((state, found.get(gauge, "closed")))
+    return found
 
 
 def permit_sampler(permits: Permits) -> Sampler:

@@ -8,7 +8,8 @@
 * No call begins more than ``budget`` seconds after the first, nor after `MOST_CALLS` of them.
 * What may get better is asked again, ``attempts`` times a model, after exponential backoff with
   full jitter and no earlier than ``Retry-After`` says; but if that is longer than the backoff,
-  the fallback is sooner, and if it is longer than ``max_wait``, there is no use in waiting.
+  the fallback is sooner (unless none would be called: the breakers of all are open), and if it is
+  longer than ``max_wait``, there is no use in waiting.
 * What will not get better (silence, a breaker that is open, our credentials, a model that is
   not there) is not asked again: the fallback is. One that shares what failed is passed by.
 * A prompt that is too long goes to models that are declared larger, and to no others.
@@ -18,7 +19,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -120,6 +121,8 @@ class History(msgspec.Struct):
     """Whom to ask, in this order; the first is the model that the client named."""
     began: float
     """When the first was called."""
+    blocked: Callable[[ModelSettings], bool] = lambda _: False
+    """Whether a call of a model would be refused now, because its breaker is open."""
     at: int = 0
     """Who of the chain is asked now."""
     tries: int = 1
@@ -192,7 +195,7 @@ def next_step(
         return told
     left = history.began + settings.budget - now
     other = _next_of(history) if left > 0 else None
-    after = _wait(history, failure, settings, chance, other) if hope == "retry" else None
+    after = _wait(history, failure, settings, chance) if hope == "retry" else None
     if after is not None and after <= left:
         history.tries += 1
         history.calls += 1
@@ -241,13 +244,17 @@ def _may_serve(history: History, model: ModelSettings) -> bool:
 
 
 def _wait(
-    history: History, failure: Failure, settings: RetrySettings, chance: float, other: int | None
+    history: History, failure: Failure, settings: RetrySettings, chance: float
 ) -> float | None:
     """Seconds until the same model is asked again; None: it is not."""
     if history.tries > settings.attempts:
         return None
     backoff = min(settings.backoff * 2.0 ** (history.tries - 1), settings.max_wait)
     asked_for = failure.retry_after or 0.0
-    if asked_for > settings.max_wait or (other is not None and asked_for > backoff):
+    if asked_for > settings.max_wait or (asked_for > backoff and _some_fallback_is_sooner(history)):
         return None
     return min(asked_for + chance * backoff, settings.max_wait)
+
+
+def _some_fallback_is_sooner(history: History) -> bool:
+    return not all(history.blocked(model) for model in left(history))

@@ -7,6 +7,7 @@ about our credentials is ours, not the client's, and is a 502.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -54,6 +55,18 @@ _IN_BAND: Final = (
     "provider_error_in_stream",
     "The provider reported an error while it was answering.",
 )
+
+_IN_BAND_STATUSES: Final = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "BadRequestError": 400,
+    "NotFoundError": 404,
+}
+"""What no second call would mend, by the words of OpenAI and Anthropic, and of vLLM."""
+_ABOUT_OUR_KEY: Final = re.compile(rb"api.?key", re.IGNORECASE)
 
 
 class _ErrorBody(msgspec.Struct):
@@ -209,8 +222,20 @@ def _clients_mistake(
 
 
 def in_band(told: Told | None = None) -> Failure:
-    """The provider told an error in the middle of its answer."""
+    """The provider told an error in the middle of its answer.
+
+    One of a kind that a status would have told, had it been found earlier, is what that status is:
+    else the same model would be asked again, and its breaker count the client's own mistake.
+    """
     reason = told.reason if told is not None else None
+    status = _IN_BAND_STATUSES.get(told.kind or "") if told is not None else None
+    if told is not None and status is not None and reason is None:
+        body = told.body or b""
+        if _ABOUT_OUR_KEY.search(body):  # OpenAI has no kind of its own for that
+            status = 401
+        failure = refused(status, None, body, told.format or "")
+        failure.stage = "streaming"
+        return failure
     code, message = _REASONS[reason] if reason is not None else _IN_BAND
     return Failure(
         "provider_error",

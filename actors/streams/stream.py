@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import trio
@@ -38,6 +38,9 @@ _EVENT_STREAM = (
 
 _COME_BACK = frozenset({429, 503})
 """Statuses that say when to, always (``contract: HTTP``)."""
+
+LONGEST_MODEL = 200
+"""Characters of a model's name in a header; names in a configuration have no more."""
 
 
 class Stream:
@@ -130,14 +133,20 @@ class Stream:
         if self.interruption is not None or self.overdue is not None:
             let_go()
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """What every answer carries, as far as it is known (``contract: HTTP``)."""
+    def headers(self, *, served: bool = True) -> list[tuple[bytes, bytes]]:
+        """What every answer carries, as far as it is known (``contract: HTTP``).
+
+        ``served``: it is known whose answer it is, or whose failure.
+        """
+        who = [
+            (b"x-provider", self.model.provider.encode()),
+            (b"x-model", header_name_of(self.model)),
+        ]
         return [
             (b"x-request-id", self.job.request_id.encode()),
             (b"x-stream-id", self.id.encode()),
             (b"x-cache", b"MISS"),
-            (b"x-provider", self.model.provider.encode()),
-            (b"x-model", self.model.name.encode()),
+            *(who if served else []),
             *([] if self.verdict is None else headers_of(self.verdict)),
             *self._retry_after_header(),
             *self.job.headers,
@@ -149,12 +158,16 @@ class Stream:
         return [(b"retry-after", b"%d" % max(1, math.ceil(self.retry_after)))]
 
     def start_events(self) -> bytes:
-        """Set the head of an event stream, once; what has to go before the first event."""
+        """Set the head of an event stream, once; what has to go before the first event.
+
+        Before a heartbeat it names a provider only if nobody else may still answer.
+        """
         if self.head_sent:
             return b""
         self.head_sent = True
         self.http_status = 200
-        self.client.start(200, [*_EVENT_STREAM, *self.headers()])
+        served = self.answer_began or not self._others
+        self.client.start(200, [*_EVENT_STREAM, *self.headers(served=served)])
         return self.job.format.preamble()
 
     def flow_from(self, upstream: Upstream, provider_format: ProviderFormat) -> Flow:
@@ -238,7 +251,8 @@ class Stream:
     def _asking(self, now: float) -> History:
         if self._history is None:
             began = now if self.first_called_at is None else self.first_called_at
-            self._history = History(chain_of(self.model, self.services.routing), began)
+            chain = chain_of(self.model, self.services.routing)
+            self._history = History(chain, began, self.services.permits.blocks)
         return self._history
 
     async def turn_to(self, model: ModelSettings) -> None:
@@ -292,9 +306,13 @@ class Stream:
     def _to_be_kept(self) -> int:
         """Bytes of an answer that are kept for a rescue; 0 where nobody could go on with it."""
         rescue = self.services.rescue
+        return rescue.memory if rescue.enabled and self._others else 0
+
+    @property
+    def _others(self) -> Sequence[object]:
+        """Whoever may be asked after `model`."""
         history = self._history
-        others = self.model.fallback if history is None else history.chain[history.at + 1 :]
-        return rescue.memory if rescue.enabled and others else 0
+        return self.model.fallback if history is None else history.chain[history.at + 1 :]
 
     def told(self) -> Delivered | None:
         """What its client has of an answer that broke off; None: no rescue is wanted."""
@@ -407,3 +425,15 @@ class Stream:
         if self.job.streamed and seconds >= timeouts.first_chunk:
             return too_slow("first_chunk")
         return None
+
+
+def header_name_of(model: ModelSettings) -> bytes:
+    """What ``X-Model`` says: of one that was found by a pattern, what its provider calls it.
+
+    That is a client's word, and goes into a header only if it is short and can stand there.
+    """
+    name = model.upstream_model
+    if not model.name.endswith("*") or name is None:
+        return model.name.encode()
+    fits = name.isascii() and name.isprintable() and len(name) <= LONGEST_MODEL
+    return (name.strip() if fits else model.name).encode()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 RETRY_AFTER_LIMIT: Final = 3600.0
 """Seconds: nobody waits longer for one request, whatever a provider asks for."""
+
+_NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]*)?(e[0-9]+)?", re.IGNORECASE)
 
 
 def media_type(content_type: bytes) -> str:
@@ -28,14 +32,16 @@ def retry_after(value: bytes, now: float) -> float | None:
 
 def _delay(text: str) -> float | None:
     """Digits; some providers send fractions."""
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def _date(text: str, now: float) -> float | None:
+    """Seconds until a date. One that names no zone is in UTC, whatever ours is.
+
+    So is the oldest of the three forms that a recipient has to accept (RFC 9110, 5.6.7).
+    """
     try:
-        return parsedate_to_datetime(text).timestamp() - now
+        date = parsedate_to_datetime(text)
+        return (date.replace(tzinfo=UTC) if date.tzinfo is None else date).timestamp() - now
     except (ValueError, OverflowError):
         return None

@@ -25,6 +25,7 @@ _OPTIONS: Final[Options] = {
     "verify_exp": False,  # `_until` does
     "verify_nbf": False,
     "verify_iat": False,
+    "verify_sub": False,  # `_name` does, and says so
 }
 _FAULTS: Final = (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError)
 """What a stranger's token can make a reader raise."""

@@ -213,8 +213,9 @@ class Connection:
     async def _turn_away(self, refused: Refused, scope: Scope | None = None) -> None:
         """Refuse, and leave the client time to read it."""
         self._edge.note_refusal(refused, scope)
+        about = scope or refused.about or {"path": ""}
         try:
-            await self._wire.send(refusal(refused), LINGER_TIME)
+            await self._wire.send(refusal(refused, about["path"]), LINGER_TIME)
         except (ClientLeft, ClientStalled):
             return
         await self._linger()

@@ -129,7 +129,8 @@ class Exchange:
             self.response.abort()
             return
         try:
-            await self._wire.send(refusal(refused), self._settings.client_write)
+            answer = refusal(refused, self._request.path)
+            await self._wire.send(answer, self._settings.client_write)
         except (ClientLeft, ClientStalled):
             self.response.reset()
 

@@ -1,16 +1,33 @@
 """Requests that the edge itself refuses: a status, a stable word, a sentence.
 
-Whoever is refused gets a small JSON body in OpenAI's style, whatever it asked for, because
-its route is not known yet, and a closed connection, because its framing is not either.
+Whoever is refused gets a small JSON body in the style of the route that was called, or in OpenAI's
+where that is not known yet, and a closed connection, because its framing is not either.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
+from sluice.actors.failures import ErrorType, Failure, Stage
+from sluice.http.errors import anthropic_body, cohere_body, openai_body, sluice_body
+from sluice.http.routes import canonical
 
-_encode: Final = msgspec.json.Encoder().encode
+_BODIES: Final[dict[str, Callable[[Failure], bytes]]] = {
+    "/v1/messages": anthropic_body,
+    "/v2/chat": cohere_body,
+    "/stream": sluice_body,
+}
+"""By route; OpenAI's is that of all others."""
+
+_FAULTS: Final[dict[int, tuple[ErrorType, Stage]]] = {
+    500: ("serialization_error", "provider_call"),
+    503: ("connection_pool_exhausted", "admission"),
+}
+"""By status, what is not the client's own mistake."""
+
+COME_BACK: Final = 1.0
+"""Seconds after which one who is told 503 may try again."""
 
 
 class Refused(Exception):  # noqa: N818 -- what happened to the request; it is no error of ours
@@ -31,18 +48,16 @@ class Refused(Exception):  # noqa: N818 -- what happened to the request; it is n
     def __repr__(self) -> str:
         return f"Refused({self.status}, {self.code}: {self.message})"
 
-    def body(self) -> bytes:
-        """The JSON that tells the client."""
-        kind = "server_error" if self.status >= 500 else "invalid_request_error"
-        return _encode(
-            {
-                "error": {
-                    "message": self.message,
-                    "type": kind,
-                    "param": None,
-                    "code": self.code,
-                }
-            }
+    def body(self, path: str = "") -> bytes:
+        """The JSON that tells the client; ``path``: what it asked for, if that is known."""
+        return _BODIES.get(canonical(path), openai_body)(self.failure())
+
+    def failure(self) -> Failure:
+        """It, as those know it who tell clients."""
+        error_type, stage = _FAULTS.get(self.status, ("validation_error", "validation"))
+        again = COME_BACK if self.status == 503 else None
+        return Failure(
+            error_type, stage, self.message, status=self.status, code=self.code, retry_after=again
         )
 
 

@@ -12,7 +12,7 @@ import msgspec
 from sluice.http.asgi import Headers
 
 from .head import Request
-from .refusals import Refused
+from .refusals import COME_BACK, Refused
 
 _OURS: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 _STATUS_LINES: Final = {
@@ -112,9 +112,13 @@ class _Fields:
             self.closes = b"close" in value.lower()
 
 
-def refusal(refused: Refused) -> bytes:
-    """The whole response to a request that goes no further; the connection closes with it."""
-    return plain_response(refused.status, refused.body())
+def refusal(refused: Refused, path: str = "") -> bytes:
+    """The whole response to a request that goes no further; the connection closes with it.
+
+    ``path``: what was asked for, if that is known.
+    """
+    again = b"retry-after: %d\r\n" % COME_BACK if refused.status == 503 else b""
+    return plain_response(refused.status, refused.body(path), again)
 
 
 def plain_response(status: int, body: bytes, fields: bytes = b"") -> bytes:

@@ -15,7 +15,8 @@ from .operating import DONE, add_common_arguments, run_with_client, show
 _SAYS: Final = """\
 Tells the limits in force, or changes one until the service ends or a reloaded configuration says
 something else of it, in all its processes; workers that are started later have it too. What a
-caller has asked already counts. A token with a limit of its own keeps that.
+caller has asked already counts, unless the window is another. A token with a limit of its own
+keeps that.
 """
 
 

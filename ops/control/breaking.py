@@ -18,6 +18,8 @@ from .protocol import BreakerStatus, Refused
 PATIENCE: Final = 1.0
 """Seconds that an actor has to obey."""
 
+SWITCHED_OFF: Final = "circuit breakers are switched off: [breaker] enabled = false"
+
 
 class Broken(Protocol):
     """What has the breakers."""
@@ -29,12 +31,15 @@ class Broken(Protocol):
 async def operate(service: Broken, name: str, order: BreakerOrder | None) -> list[BreakerStatus]:
     """Do ``order`` to the breaker ``name``, or to all of the provider ``name``; how they are then.
 
-    Raises `Refused` (``unknown_breaker``), or an `EngineError` if the actor does not answer.
+    Raises `Refused` (``unknown_breaker``; ``not_possible`` where breakers are switched off), or an
+    `EngineError` if the actor does not answer.
     """
     circuits = service.breakers.circuits
     names = [name] if "/" in name and name in circuits.names else list(circuits.of(name))
     if not names:
         raise Refused("unknown_breaker", nothing_called(name, circuits.names))
+    if order is not None and not circuits.guards(names[0]):
+        raise Refused("not_possible", SWITCHED_OFF)
     actor = service.system.ref(service.breakers.minder(names[0]))
     standings = await actor.ask(Operate(names, order), timeout=PATIENCE)
     return [status_of(each) for each in standings]

@@ -51,6 +51,7 @@ async def test_a_service_that_starts_or_drains_is_unhealthy_and_not_ready_but_al
     assert answer.json["reasons"] == [f"The service is {lifecycle}."]
     ready = await world.call("GET", "/health/ready")
     assert (ready.status, ready.json["ready"]) == (503, False)
+    assert answer.header("retry-after") == ready.header("retry-after") == "1"
     assert (await world.call("GET", "/health/live")).status == 200
 
 

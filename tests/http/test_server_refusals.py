@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -144,7 +145,8 @@ async def test_past_the_limit_of_connections_a_client_is_told_503() -> None:
         first, second = await edge.connect(), await edge.connect()
         assert (await first.request()).status == 200
         assert (await second.request()).status == 200
-        await refused(await edge.connect(), 503, "too_many_connections")
+        answer = await refused(await edge.connect(), 503, "too_many_connections")
+        assert answer.headers["retry-after"] == "1"
         assert edge.state.counts.turned_away == 1
         await first.leave()
         await edge.until_open(1)
@@ -229,6 +231,46 @@ async def test_a_task_that_waits_for_the_body_is_let_go_by_an_early_answer() -> 
             await client.send(POST % (5, b""))
             assert (await client.answer()).body == b"no"
             await client.send(b"hello")
+
+
+# -- the style of what is told -------------------------------------------------------------------
+
+SAYS = "The request's body is over 100 bytes."
+STYLES = {
+    b"/v1/messages": {"type": "error", "error": {"type": "request_too_large", "message": SAYS}},
+    b"/v2/chat/": {"message": SAYS},
+    b"/v1/chat/completions": {
+        "error": {
+            "message": SAYS,
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "body_too_large",
+        }
+    },
+    b"/stream": {
+        "error": {
+            "message": SAYS,
+            "type": "validation_error",
+            "stage": "validation",
+            "code": "body_too_large",
+            "param": None,
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(("path", "told"), STYLES.items())
+@pytest.mark.parametrize("early", [True, False], ids=["said at once", "found out"])
+async def test_what_the_edge_refuses_it_tells_in_the_style_of_the_route_that_was_called(
+    path: bytes, told: object, *, early: bool
+) -> None:
+    head = b"POST %b HTTP/1.1\r\nHost: sluice\r\n" % path
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n65\r\n%b" % (b"a" * 101)
+    async with open_edge(Calling(echo), body_limit=100) as edge:
+        client = await edge.connect()
+        await client.send(head + (b"Content-Length: 101\r\n\r\n" if early else chunked))
+        answer = await client.answer()
+        assert (answer.status, msgspec.json.decode(answer.body)) == (413, told)
 
 
 # -- upgrades -----------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ def service() -> Iterator[Service]:
     [
         (b"/v1/chat/completions", 503, b'"code":"not_accepting"'),
         (b"/stream?model=m", 503, b'"message":"The service is stopped."'),
+        (b"/v1/messages", 503, b'{"type":"error","error":{"type":"overloaded_error"'),
+        (b"/v2/chat/", 503, b'{"message":"The service is stopped."}'),
         (b"/health/live", 200, b'{"status":"alive"}'),
         (b"/health/ready?verbose", 503, b'{"ready":false,"reasons":["The service is stopped."]}'),
         (b"/health", 503, b'"status":"unhealthy"'),
@@ -65,6 +67,7 @@ async def test_who_waited_in_the_backlog_and_who_comes_later_are_told_that_it_is
                 assert answer.status == status
                 assert said in answer.body
                 assert answer.headers["connection"] == "close"
+                assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
                 assert await client.closed()
 
 

@@ -11,7 +11,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from sluice.actors.breakers.circuits import Verdict
 from sluice.actors.metrics.merging import Extracted, Share
+from sluice.actors.metrics.samplers import breaker_sampler
 from sluice.actors.metrics.tally import Delta
 from sluice.actors.settings import ConnectionSettings, ModelSettings, ProviderSettings
 from sluice.engine import AskTimeout, Done, Event, ProcessStatistics, SupervisorSpec, System
@@ -99,6 +101,18 @@ async def test_workers_are_replaced_by_such_as_have_the_new_configuration(host: 
     assert host.config == NEW
     assert host.slots.limit == 20
     assert "late" in host.tally.known.providers
+
+
+async def test_the_breaker_of_a_provider_that_came_later_is_counted_by_its_name(host: Host) -> None:
+    rolling(host, 2)
+    await host.adopt(plan(OLD, NEW, several=True))
+    circuits = host.breakers.circuits
+    circuits.hear(Verdict("late", "failed"), trio.current_time())
+    circuits.obey(["late"], "open", trio.current_time())
+    breaker_sampler(circuits, host.config.routing.guards)(host.own)
+    assert host.own.value("sse_circuit_breaker_state", ("late",)) == 2
+    assert host.own.value("sse_circuit_breaker_model_state", ("late", "m")) == 2
+    assert host.own.value("sse_circuit_breaker_failures_total", ("late",)) == 1
 
 
 @pytest.mark.parametrize("workers", [1, 16])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 from tests.service.operators_world import total, until
 from tests.service.telling import outcome_of
 from tests.service.world import HANGS, World, open_world
@@ -15,6 +16,7 @@ from tests.service.world import HANGS, World, open_world
 from sluice.actors.breakers.breaker import STATES, State
 from sluice.actors.settings import BreakerSettings
 from sluice.ops.control.breaking import standings
+from sluice.ops.control.protocol import Refused
 from sluice.ops.control.worker import ControlledWorker
 
 QUICK = BreakerSettings(failures=3, window=30, cooldown=0.3)
@@ -118,6 +120,27 @@ async def test_a_probe_whose_client_leaves_makes_room_for_the_next() -> None:
         await becomes(world, "closed")
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+async def test_a_client_that_leaves_while_the_probe_is_asked_for_reaches_nobody_and_wedges_nothing(
+    *, stream: bool
+) -> None:
+    async with open_world(breaker=QUICK) as world:
+        await opens(world)
+        await becomes(world, "half_open")
+        system = world.worker.system
+        await system.pause("breakers/simulator")
+        client = await world.begin("sim-ok", stream=stream)
+        await until(lambda: system.inspect("breakers/simulator").mailbox.waiting > 0)  # type: ignore[union-attr]
+        await client.leave()
+        await until(lambda: all(each.interruption for each in world.live))
+        await system.resume("breakers/simulator")
+        await world.slots_are(0)
+        world.expected.update(["success", "before_first_chunk left"])
+        assert outcome_of(await world.ask("sim-ok")) == "whole"
+        assert world.simulator.statistics.requests == 4
+        await becomes(world, "closed")
+
+
 async def test_a_probe_has_succeeded_at_its_first_content_whatever_comes_after() -> None:
     async with open_world(breaker=QUICK) as world:
         await opens(world)
@@ -167,6 +190,20 @@ async def test_an_operators_order_holds_at_once_and_is_told_as_an_event() -> Non
             ("breaker_opened", path, "simulator, until it is closed or reset: an operator"),
             ("breaker_closed", path, "simulator: an operator"),
         ]
+
+
+async def test_where_they_are_switched_off_no_order_pretends_to_hold() -> None:
+    async with open_world(breaker=replace(LASTING, enabled=False)) as world:
+        controlled = ControlledWorker(world.worker, lambda: None)
+        with pytest.raises(Refused, match="switched off") as refused:
+            await controlled.breaker(NAME, "open")
+        assert refused.value.code == "not_possible"
+        (told,) = await controlled.breaker(NAME, None)
+        assert told.state == "closed"
+        for _ in range(4):
+            assert outcome_of(await world.ask("sim-503")) == "provider_unavailable"
+        assert outcome_of(await world.ask("sim-ok")) == "whole"
+        assert await health(world) == ("healthy", "ok")
 
 
 async def test_a_restart_of_its_actor_neither_closes_it_nor_lets_anybody_through() -> None:

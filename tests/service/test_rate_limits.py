@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import jwt
 import msgspec
 import pytest
 from tests.http.edge_world import Answer
 from tests.service.operators_world import total
 from tests.service.world import World, chat, open_world, post, request
 
-from sluice.actors.settings import LimitSettings, Rate
-from sluice.http.callers.auth_settings import AuthSettings, TokenSettings
+from sluice.actors.settings import LimitSettings, Rate, Secret
+from sluice.http.callers.auth_settings import AuthSettings, TokenSettings, UserSettings
 
+SECRET = "of the issuer, and of nobody else's"
 LIMITS = LimitSettings(ip=Rate(2, "hour"), token=Rate(3, "hour"), user=None)
 
 
@@ -100,6 +102,35 @@ async def test_a_token_has_the_limit_of_tokens_or_its_own_wherever_it_is_used() 
         unknown = await asked(world, "three")
         assert (unknown.status, unknown.headers["www-authenticate"]) == (401, "bearer")
         assert await exceeded(world) == {"ip": 0, "user": 0, "token": 2}
+
+
+async def test_a_user_has_one_limit_whichever_of_his_signed_tokens_he_shows() -> None:
+    users = AuthSettings(jwt=UserSettings(secret=Secret(SECRET)))
+    limits = LimitSettings(ip=None, user=Rate(2, "hour"))
+    async with open_world(limits=limits, auth=users) as world:
+        statuses = [(await asked(world, signed("ada", number))).status for number in range(3)]
+        assert statuses == [200, 200, 429]
+        assert (await asked(world, signed("bob", 0))).status == 200
+        assert await exceeded(world) == {"ip": 0, "user": 1, "token": 0}
+
+
+@pytest.mark.parametrize(
+    ("model", "status"), [("sim-503", 503), ("sim-content-policy", 400), ("sim-429", 429)]
+)
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+async def test_an_answer_that_failed_tells_what_remains_of_the_limit_too(
+    model: str, status: int, *, stream: bool
+) -> None:
+    async with open_world(limits=LIMITS) as world:
+        answer = await world.ask(model, stream=stream)
+        assert (answer.status, told(answer)) == (status, (2, 1, 3600))
+        if status != 400:
+            assert answer.headers["retry-after"] == "1"
+
+
+def signed(user: str, number: int) -> str:
+    """A token of ``user``, unlike his others."""
+    return jwt.encode({"sub": user, "exp": 2**40, "jti": str(number)}, SECRET, "HS256")
 
 
 @pytest.mark.parametrize(("depth", "statuses"), [(0, [200, 200, 429, 429]), (1, [200] * 4)])

@@ -103,7 +103,8 @@ FAULTS = {
     "sim-429-retry-after": "provider_rate_limited",
     "sim-503": "provider_unavailable",
     "sim-context-length": "context_length_exceeded",
-    "sim-content-policy": "content_policy",
+    "sim-content-policy": "content_policy_violation",
+    "sim-404": "model_not_found",
 }
 
 

@@ -8,6 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace
 
 from sluice.actors.breakers.breaker import FAILURES, TRANSITIONS, Breaker, BreakerOrder, What
 from sluice.actors.settings import BreakerSettings
@@ -257,6 +258,20 @@ def test_another_cooldown_holds_for_what_is_open_already() -> None:
     breaker.settings = FEW
     assert breaker.look(19.0) == "open"
     assert breaker.look(20.0) == "half_open"
+
+
+def test_one_that_is_switched_off_is_closed_whatever_happened_before_and_stays_so() -> None:
+    breaker = opened()
+    breaker.obey("open", 1.0)
+    breaker.settings = replace(SEED, enabled=False)
+    assert (breaker.look(2.0), breaker.held, breaker.blocked_until()) == ("closed", False, 0.0)
+    for at in range(10):
+        breaker.hear("failed", "", 3.0 + at)
+        breaker.hear("broke", "", 3.0 + at)
+        breaker.obey("open", 3.0 + at)
+    assert (breaker.look(20.0), breaker.failing) == ("closed", 0)
+    breaker.settings = SEED
+    assert breaker.look(21.0) == "closed"
 
 
 def test_from_each_state_there_are_only_the_ways_of_the_table() -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
 from sluice.actors.breakers.breaker import What
 from sluice.actors.breakers.breakers import (
@@ -351,6 +352,31 @@ async def test_a_breaker_that_is_configured_no_more_is_forgotten_by_all(
         at.one.learn(await at.bulletin())
         assert at.one.state(OWN.circuit) == "closed"
         end(await at.one.take(OWN), too_slow("idle"))
+
+
+async def test_an_order_to_one_that_is_configured_no_more_harms_nobody(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with replica() as at:
+        actor = at.system.ref("breakers/openai")
+        at.circuits.configure({"openai": FIGURES})
+        (left,) = await actor.ask(Operate(["openai", OWN.circuit], "open"))
+        assert (left.name, left.state) == ("openai", "open")
+        assert await actor.ask(Operate([OWN.circuit])) == []
+
+
+async def test_when_they_are_switched_off_what_is_open_closes_at_once_and_all_know_why(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with replica() as at:
+        await at.fail(2)
+        at.circuits.configure(ROUTING.circuits(replace(FIGURES, enabled=False)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert at.history == [("openai", "open"), ("openai", "closed")]
+        assert at.changes[-1].by == "circuit breakers are switched off"
+        for caller in (at.one, at.two):
+            assert caller.state("openai") == "closed"
+            end(await caller.take(GPT), well=True)
 
 
 async def test_older_news_change_nothing() -> None:  # noqa: ASYNC124 -- it needs trio's clock

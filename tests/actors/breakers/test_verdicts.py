@@ -24,7 +24,8 @@ def of_the_provider() -> list[Failure]:
         upstream_failures.in_band(),
         reading.malformed("chunk", "streaming"),
         reading.malformed("answer", "provider_call"),
-        *(upstream_failures.refused(each, None, b"") for each in (429, 500, 502, 503, 504, 529)),
+        *(upstream_failures.refused(each, None, b"") for each in (302, 408, 429, 500, 529)),
+        *(upstream_failures.refused(each, None, b"") for each in (501, 502, 503, 504)),
     ]
 
 
@@ -32,6 +33,7 @@ def not_of_the_provider() -> list[Failure]:
     return [
         *(upstream_failures.refused(each, None, b"") for each in (400, 404, 409, 413, 415, 422)),
         *(upstream_failures.refused(each, None, b"") for each in (401, 403)),
+        *(upstream_failures.refused(each, None, b"") for each in (402, 405, 410, 451, 498, 499)),
         upstream_failures.internal("streaming"),
         upstream_failures.stopped(),
         breaker_open(1.0),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from sluice.actors.breakers.verdicts import counts
 from sluice.actors.formats.provider_errors import told_in
+from sluice.actors.providers.attempts import judge
 from sluice.actors.providers.upstream_failures import in_band, refused
 from sluice.ops.simulator import anthropic_errors, openai_errors
 from sluice.ops.simulator.cohere import Cohere
@@ -99,3 +101,35 @@ def test_an_error_in_the_middle_of_an_answer_keeps_its_reason_and_else_says_noth
     assert in_band(told_in(body, "anthropic")).code == "content_policy"
     other = in_band(told_in(b'{"error":{"message":"secret","type":"x"}}', "anthropic"))
     assert (other.code, "secret" in other.words) == ("provider_error_in_stream", False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "status"),
+    [
+        ("invalid_request_error", "provider_refused_request", 400),
+        ("BadRequestError", "provider_refused_request", 400),
+        ("not_found_error", "provider_refused_request", 404),
+        ("request_too_large", "provider_refused_request", 413),
+        ("authentication_error", "provider_credentials", 502),
+        ("permission_error", "provider_credentials", 502),
+        ("overloaded_error", "provider_error_in_stream", 502),
+        ("api_error", "provider_error_in_stream", 502),
+    ],
+)
+@pytest.mark.parametrize("provider_format", ["openai", "anthropic"])
+def test_an_error_in_the_middle_of_an_answer_is_what_a_status_would_have_told(
+    kind: str, code: str, status: int, provider_format: str
+) -> None:
+    body = msgspec.json.encode({"type": "error", "error": {"message": "why", "type": kind}})
+    failure = in_band(told_in(body, provider_format))
+    assert (failure.code, failure.status, failure.stage) == (code, status, "streaming")
+    assert (failure.words == "why") == (status < 500)
+    assert counts(failure, answered=False) == (code == "provider_error_in_stream")
+    assert (judge(failure)[1] == "retry") == (code == "provider_error_in_stream")
+
+
+def test_what_a_provider_says_of_our_key_in_the_middle_of_an_answer_reaches_no_client() -> None:
+    error = {"message": "Incorrect API key provided: sk-1", "type": "invalid_request_error"}
+    failure = in_band(told_in(msgspec.json.encode({"error": error}), "openai"))
+    assert (failure.code, failure.told) == ("provider_credentials", None)
+    assert "sk-1" not in failure.words

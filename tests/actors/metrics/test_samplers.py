@@ -1,12 +1,15 @@
 """What the engine and the providers' pools count is read as it is, by kind of actor."""
 
 import pytest
+import trio
 from msgspec.structs import replace
 
+from sluice.actors.breakers.circuits import Circuits, Verdict
 from sluice.actors.metrics.catalog import ACTOR, Known
-from sluice.actors.metrics.samplers import engine_sampler, kind_of
+from sluice.actors.metrics.samplers import breaker_sampler, engine_sampler, kind_of
 from sluice.actors.metrics.tally import Tally
 from sluice.actors.providers.provider import ProviderStatistics
+from sluice.actors.settings import BreakerSettings
 from sluice.actors.slots.connections import SlotsInUse
 from sluice.engine import (
     ASK_BOUNDS,
@@ -17,6 +20,8 @@ from sluice.engine import (
 )
 
 KNOWN = Known(providers=("openai", "anthropic"))
+GUARDS = {("openai", "gpt"): "openai", ("openai", "own"): "openai/own"}
+OPEN = 2
 
 
 def actor(
@@ -174,3 +179,34 @@ def test_a_link_counts_as_what_two_processes_have_between_them() -> None:
     assert tally.value("sluice_ask_timeouts_total", link) == 2
     assert tally.value("sluice_link_unreadable_total") == 6
     assert tally.value("sluice_ask_latency_seconds", link) == len(ASK_BOUNDS) + 1
+
+
+async def test_a_provider_reads_as_the_worst_of_its_breakers_and_a_model_as_its_own() -> None:  # noqa: ASYNC124 -- it needs trio's clock
+    tally, circuits = breakers()
+    breaker_sampler(circuits, lambda: GUARDS)(tally)
+    assert tally.value("sse_circuit_breaker_state", ("openai",)) == OPEN
+    assert tally.value("sse_circuit_breaker_state", ("anthropic",)) == 0
+    assert tally.value("sse_circuit_breaker_model_state", ("openai", "gpt")) == 0
+    assert tally.value("sse_circuit_breaker_model_state", ("openai", "own")) == OPEN
+    assert tally.value("sse_circuit_breaker_failures_total", ("openai",)) == 1
+
+
+async def test_a_breaker_that_is_configured_no_more_reads_as_closed() -> None:  # noqa: ASYNC124 -- it needs trio's clock
+    tally, circuits = breakers()
+    guards = dict(GUARDS)
+    sample = breaker_sampler(circuits, lambda: guards)
+    sample(tally)
+    circuits.configure({"anthropic": BreakerSettings()})
+    guards.clear()
+    sample(tally)
+    assert tally.value("sse_circuit_breaker_state", ("openai",)) == 0
+    assert tally.value("sse_circuit_breaker_model_state", ("openai", "own")) == 0
+    assert tally.value("sse_circuit_breaker_failures_total", ("openai",)) == 1
+
+
+def breakers() -> tuple[Tally, Circuits]:
+    """Three breakers, of which that of a model is open."""
+    names = ("openai", "openai/own", "anthropic")
+    circuits = Circuits(dict.fromkeys(names, BreakerSettings(failures=1)))
+    circuits.hear(Verdict("openai/own", "failed"), trio.current_time())
+    return Tally(replace(KNOWN, models=tuple(GUARDS))), circuits

@@ -162,6 +162,16 @@ def test_a_longer_wait_than_the_backoff_makes_the_fallback_sooner() -> None:
     assert isinstance(after(history(), refused(429, 0.4, b"")), Retry)
 
 
+def test_no_fallback_is_sooner_that_would_not_be_called_for_its_breaker_is_open() -> None:
+    opened = {"b"}
+    at = History((model("a"), model("b"), model("c")), 100.0, lambda each: each.name in opened)
+    assert isinstance(after(at, refused(429, 1.0, b"")), Fallback)
+    opened.add("c")
+    at = History(at.chain, at.began, at.blocked)
+    assert after(at, refused(429, 1.0, b"")) == Retry(1.25, "rate_limited")
+    assert isinstance(after(at, refused(429, SETTINGS.max_wait + 1, b"")), Fallback)
+
+
 # -- the chain ---------------------------------------------------------------------------------
 
 

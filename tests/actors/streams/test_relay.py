@@ -27,7 +27,7 @@ from sluice.actors.streams.job import Job, Services
 from sluice.actors.streams.pump import Pump
 from sluice.actors.streams.relay import live
 from sluice.actors.streams.scan import Scan
-from sluice.actors.streams.stream import Stream
+from sluice.actors.streams.stream import Stream, header_name_of
 from sluice.engine import ActorCrashed, ActorStopped, AskTimeout, MailboxFull
 from sluice.http.formats.openai_format import OpenAIClient
 from sluice.http.formats.openai_request import AskedInOpenAI
@@ -619,3 +619,20 @@ async def test_what_is_no_chunk_is_an_error_and_never_followed_by_an_end_marker(
         assert at.report.end == code
         assert at.report.outcome == "failure"
         assert b"[DONE]" not in at.client.received
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (ModelSettings("gpt", "openai", upstream_model="gpt-4o"), b"gpt"),
+        (ModelSettings("gpt-*", "openai", upstream_model="gpt-4o"), b"gpt-4o"),
+        (ModelSettings("gpt-*", "openai", upstream_model="gpt-\r\nx-evil: 1"), b"gpt-*"),
+        (ModelSettings("gpt-*", "openai", upstream_model="gpt-\N{SNOWMAN}"), b"gpt-*"),
+        (ModelSettings("gpt-*", "openai", upstream_model="gpt-" + "4" * 197), b"gpt-*"),
+        (ModelSettings("*", "openai", upstream_model=" gpt "), b"gpt"),
+    ],
+)
+def test_an_answer_names_its_model_also_if_a_pattern_found_it_and_nothing_else(
+    model: ModelSettings, said: bytes
+) -> None:
+    assert header_name_of(model) == said

@@ -16,6 +16,7 @@ import trio.testing
 from tests.actors.fakes import FakePoller, FakeUpstream
 from tests.actors.streams.test_relay import END, ID, TIMEOUTS, FakeCall, FakeProvider, World, event
 
+from sluice.actors.breakers.circuits import Bulletin, View
 from sluice.actors.failures import Failure, UpstreamFault
 from sluice.actors.formats.anthropic import AnthropicProvider
 from sluice.actors.formats.cohere import CohereProvider
@@ -256,6 +257,18 @@ async def test_of_an_answer_that_was_held_back_the_next_one_takes_nothing_for_sa
         assert at.asked == {"a": 1, "b": 1}
 
 
+async def test_a_wait_that_a_provider_asks_for_is_waited_where_no_fallback_would_be_called(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    answers = [status(429, retry_after=3.0), WELL]
+    async with chain(direct=direct, a=answers, b=[WELL]) as at:
+        opened = View("b", "open", blocked=60.0, retry_after=60.0)
+        at.services.permits.learn(Bulletin(1, (opened,)))
+        await at.live()
+    assert (at.text, at.asked) == ("hello", {"a": 2, "b": 0})
+    assert at.scripts["a"].times == [0.0, 3.5]
+
+
 async def test_the_waits_double_and_are_by_chance(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -319,6 +332,18 @@ async def test_heartbeats_of_a_stream_that_said_nothing_go_on_through_the_next(
         assert rest.startswith(ID.encode() + b"-1\n")
         assert at.text == "hello"
         assert at.report.chunks == 2
+        assert at.client.head is not None
+        assert {b"x-provider", b"x-model"}.isdisjoint(at.client.head[1])  # c was not known then
+
+
+async def test_a_heartbeat_names_a_provider_if_nobody_else_may_answer(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with chain(direct=direct, a=[status(503, retry_after=7), WELL]) as at:
+        await at.live()
+        assert at.client.received.startswith(b": hb\n")
+        assert at.client.head is not None
+        assert at.client.head[1][b"x-provider"] == at.client.head[1][b"x-model"] == b"a"
 
 
 async def test_a_failure_of_all_after_heartbeats_is_told_in_the_stream(
@@ -419,6 +444,16 @@ async def test_what_only_the_client_can_mend_is_told_at_once_and_nobody_else_is_
         assert at.error["message"] == "theirs"
         assert at.client.head is not None
         assert at.client.head[1][b"x-provider"] == b"a"
+
+
+async def test_a_clients_mistake_that_is_told_in_the_answer_is_told_at_once_too(
+    direct: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    error = b'{"error": {"message": "theirs", "type": "invalid_request_error"}}'
+    async with chain(direct=direct, a=[says(ROLE, b"data: %b\n\n" % error)], b=[WELL]) as at:
+        await at.live()
+    assert (at.asked, at.error["message"]) == ({"a": 1, "b": 0}, "theirs")
+    assert at.report.http_status == 400
 
 
 async def test_a_policys_refusal_by_a_fallback_is_told_as_its_own(

@@ -518,7 +518,7 @@ async def test_a_content_policys_refusal_in_mid_stream_is_told_and_nobody_else_i
     async with chain(direct=direct, a=[breaks_off(18, REFUSED)], b=[whole("b")]) as at:
         ask(at)
         await at.live()
-        check_told(at, "content_policy", TEXT[:18])
+        check_told(at, "content_policy_violation", TEXT[:18])
         assert at.asked == {"a": 1, "b": 0}
         assert at.report.rescues == ()
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from sluice.actors.upstream.fields import RETRY_AFTER_LIMIT, media_type, retry_after
@@ -34,6 +36,7 @@ def test_a_media_type_is_compared_without_case_and_parameters(value: bytes, expe
         (b"-5", None),
         (b"nan", None),
         (b"1x", None),
+        (b"1_0", None),
         (b"", None),
         (b"\xff\xff", None),
     ],
@@ -42,3 +45,24 @@ def test_retry_after_is_read_in_both_forms_and_nonsense_is_none(
     value: bytes, expected: float | None
 ) -> None:
     assert retry_after(value, now=60.0) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Sun, 06 Nov 1994 08:49:37 GMT",
+        b"Sunday, 06-Nov-94 08:49:37 GMT",
+        b"Sun Nov  6 08:49:37 1994",
+        b"Sun, 06 Nov 1994 08:49:37 -0000",
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "JST-9", "PST8"])
+def test_a_date_to_retry_after_is_in_utc_wherever_we_are(
+    monkeypatch: pytest.MonkeyPatch, zone: str, value: bytes
+) -> None:
+    with monkeypatch.context() as there:
+        there.setenv("TZ", zone)
+        time.tzset()
+        found = retry_after(value, now=784_111_767.0)
+    time.tzset()
+    assert found == 10.0

@@ -168,6 +168,7 @@ def test_tokens_and_users_may_be_configured_side_by_side() -> None:
         ({"nbf": NOW + 31}, "it is not valid yet"),
         ({"sub": None}, "it lacks exp, sub"),
         ({"sub": ""}, "its sub is no name"),
+        ({"sub": 7}, "its sub is no name"),
         ({"sub": "a" * 201}, "its sub is no name"),
         ({"sub": "a\nb"}, "its sub is no name"),
         ({"iss": "somebody"}, "it is of another issuer"),
@@ -382,6 +383,27 @@ async def test_a_401_challenges_and_is_told_in_the_routes_style(
         assert at.report.caller == Caller("ip", "127.0.0.1")
         assert at.report.error == ("validation_error", "validation")
         assert at.report.outcome is None
+
+
+SAYS = "The API key is not known here."
+ANTHROPICS = {"type": "error", "error": {"type": "authentication_error", "message": SAYS}}
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "headers", "told"),
+    [
+        ("POST", "/v1/messages", {}, ANTHROPICS),
+        ("POST", "/v2/chat", {}, {"message": SAYS}),
+        ("GET", "/v1/models", {"anthropic-version": "2023-06-01"}, ANTHROPICS),
+    ],
+)
+async def test_a_401_of_other_formats_is_told_as_their_sdks_read_it(
+    method: str, target: str, headers: dict[str, str], told: object
+) -> None:
+    at = world(tokens=TOKENS, anonymous=False)
+    answer = await at.call(method, target, b"{}", {"x-api-key": "nobody's", **headers})
+    assert (answer.status, answer.header("www-authenticate")) == (401, "Bearer")
+    assert msgspec.json.decode(answer.body) == told
 
 
 async def test_who_is_refused_has_no_body_read() -> None:
