@@ -156,7 +156,8 @@ class AnthropicReader:
     __slots__ = ("_calls", "_finished", "_usage")
 
     def __init__(self) -> None:
-        self._usage = _Usage()
+        self._usage: _Usage | None = None
+        """What the message began with."""
         self._calls = Calls()
         self._finished = False
 
@@ -190,6 +191,10 @@ class AnthropicReader:
         if found.type == "error" or event.event == b"error":
             return self.read(event)
         return NOTHING
+
+    def usage_begun(self) -> dict[str, Any] | None:
+        """That of ``message_start``: all of the prompt, and the first words of the answer."""
+        return None if self._usage is None else _in_openais_words(self._usage)
 
     def _delta(self, delta: _Delta) -> Chunk:
         if delta.partial_json:

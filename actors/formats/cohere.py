@@ -182,6 +182,9 @@ class CohereReader:
             return self.read(event)
         return self.read(event) if found.type == "message-end" else NOTHING
 
+    def usage_begun(self) -> None:
+        """Nothing: it is told with the end."""
+
     def _other(self, kind: str, delta: _Delta) -> Chunk:
         if kind == "message-start":
             return begun()

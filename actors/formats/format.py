@@ -129,6 +129,12 @@ class Reader(Protocol):
     def skim(self, said: Any) -> Chunk | None:
         """`read`, for who does not need what it says: no deltas, a usage only with its choices."""
 
+    def usage_begun(self) -> dict[str, Any] | None:
+        """The usage that was told of an answer as it began, and is in no chunk; None: none was.
+
+        It is a part of what is told at the end, and all that is known of an answer without one.
+        """
+
 
 class ProviderFormat(Protocol):
     """How a provider speaks."""

@@ -93,6 +93,9 @@ class OpenAIProvider:
             return _PLAIN
         return _NULL_USAGE if skimmed.usage is None else self.read(said)
 
+    def usage_begun(self) -> None:
+        """Nothing: a usage is in chunks."""
+
     def check_whole(self, body: bytes) -> bytes:
         """``body``, if it is a chat completion."""
         read_answer(body, _whole)

@@ -40,6 +40,8 @@ def usage_of(usage: Usage) -> dict[str, Any]:
         counts["cache_creation_input_tokens"] = usage.written
     if usage.reasoning:
         counts["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    if usage.finished_by is not None:
+        counts["finished_by"] = usage.finished_by
     return counts
 
 

@@ -34,7 +34,8 @@ def finish_reason_of(finish_reason: str | None) -> str:
 def usage_of(usage: Usage) -> dict[str, Any]:
     """Tokens as Cohere counts them. What is billed is not known here: the same is told."""
     tokens = {"input_tokens": usage.prompt, "output_tokens": usage.completion}
-    return {"billed_units": tokens, "tokens": tokens, "cached_tokens": usage.cached}
+    counts = {"billed_units": tokens, "tokens": tokens, "cached_tokens": usage.cached}
+    return counts if usage.finished_by is None else {**counts, "finished_by": usage.finished_by}
 
 
 def response_id() -> str:

@@ -153,6 +153,8 @@ class Usage(NamedTuple):
     written: int = 0
     """To a cache."""
     reasoning: int = 0
+    finished_by: dict[str, Any] | None = None
+    """Who gave the rest of an answer that broke off, and is counted here too: see `Splice`."""
 
 
 def usage_in(usage: object) -> Usage:
@@ -160,12 +162,14 @@ def usage_in(usage: object) -> Usage:
     if not isinstance(usage, dict):
         return Usage()
     prompt, completion = (usage.get(f"{each}_tokens_details") for each in ("prompt", "completion"))
+    finisher = usage.get("finished_by")
     return Usage(
         _count(usage, "prompt_tokens"),
         _count(usage, "completion_tokens"),
         _count(prompt, "cached_tokens"),
         _count(prompt, "cache_write_tokens"),
         _count(completion, "reasoning_tokens"),
+        finisher if isinstance(finisher, dict) else None,
     )
 
 
