@@ -69,6 +69,16 @@ def read_completion(body: bytes) -> tuple[Choice, Usage]:
     return choice, usage_in(completion.usage)
 
 
+def reason_of(finish_reason: str | None, *, called: bool) -> str:
+    """Why the answer is over. One that ends with the call it was told to make is OpenAI's ``stop``.
+
+    In the other formats every answer that calls a tool ends for that reason, and clients go by it.
+    """
+    if called and finish_reason in {None, "stop"}:
+        return "tool_calls"
+    return finish_reason or ""
+
+
 def arguments_of(call: CallPiece) -> dict[str, msgspec.Raw]:
     """The arguments of a whole call: an object. Raises a 502 `Failure`."""
     try:

@@ -96,6 +96,24 @@ def test_the_reason_for_the_end_is_told_in_anthropics_word(reason: str, told_as:
     assert delta["delta"] == {"stop_reason": told_as, "stop_sequence": None}
 
 
+def test_an_answer_that_calls_a_tool_ends_for_that_although_openai_calls_it_a_stop() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    events = told(AnthropicClient("claude"), [chunk({"tool_calls": [call]}), chunk(reason="stop")])
+    whole = whole_from(AnthropicClient("claude"), {"tool_calls": [call]})
+    assert datas(events)[-2]["delta"]["stop_reason"] == "tool_use"
+    assert msgspec.json.decode(whole)["stop_reason"] == "tool_use"
+    shortened = [chunk({"tool_calls": [call]}), chunk(reason="length")]
+    last = datas(told(AnthropicClient("claude"), shortened))[-2]
+    assert last["delta"]["stop_reason"] == "max_tokens"
+
+
+def test_a_reason_that_is_empty_is_none() -> None:
+    said = [chunk({"content": piece}, reason="") for piece in ("On", "ce")]
+    events = told(AnthropicClient("claude"), [*said, chunk(reason="length")])
+    assert blocks_in(events) == [("text", "", "Once")]
+    assert datas(events)[-2]["delta"]["stop_reason"] == "max_tokens"
+
+
 def test_cached_tokens_are_not_counted_among_the_inputs() -> None:
     *_, delta, _ = datas(told(AnthropicClient("claude"), chunks([])))
     assert delta["usage"] == {
