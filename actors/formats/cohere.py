@@ -112,6 +112,13 @@ _READ: Final = frozenset({
     "message-start", "content-start", "content-delta", "tool-plan-delta", "tool-call-start",
     "tool-call-delta", "tool-call-end", "message-end",
 })  # fmt: skip
+_CALL_ENDS: Final = b"tool-call-end"
+_ENDED_BY: Final = {b"content-start": b"content-end", b"tool-call-start": _CALL_ENDS}
+_NEEDED: Final = frozenset({
+    b"message-start", b"content-start", b"content-end", b"tool-call-start", b"tool-call-delta",
+    b"tool-call-end", b"message-end",
+})  # fmt: skip
+"""Events without which a stream is none: all but the pieces of its text."""
 
 
 class CohereProvider:
@@ -151,10 +158,12 @@ class CohereProvider:
 class CohereReader:
     """Reads the events of one stream."""
 
-    __slots__ = ("_calls",)
+    __slots__ = ("_calls", "_open")
 
     def __init__(self) -> None:
         self._calls = Calls()
+        self._open = b""
+        """The event that ends what has begun; empty: nothing has."""
 
     def read(self, event: SseEvent) -> Chunk:
         """The chunk in ``event``, which may say nothing."""
@@ -164,11 +173,11 @@ class CohereReader:
                 check_utf8(data)
             found = _event.decode(data)
         except WRONG as error:
-            pass_over(data, _READ, error)
-            return NOTHING
+            return self._unread(event, error)
         delta = found.delta
         if found.type == "content-delta" and delta is not None and delta.message is not None:
             return _content(delta.message.content)
+        self._go_on(event.event)
         return self._other(found.type, delta if delta is not None else _Delta())
 
     def skim(self, event: SseEvent) -> Chunk:
@@ -180,7 +189,33 @@ class CohereReader:
             found = event_type.decode(data)
         except WRONG:
             return self.read(event)
+        if found.type == "content-delta":
+            return NOTHING
+        self._go_on(event.event)
         return self.read(event) if found.type == "message-end" else NOTHING
+
+    def _unread(self, event: SseEvent, error: Exception) -> Chunk:
+        """An event that is not as we know it: of a type that we do not read, or garbage."""
+        needed = self._open == _CALL_ENDS or event.event in _NEEDED
+        pass_over(event.data, _READ, error, needed=needed)
+        return NOTHING
+
+    def follows(self, said: SseEvent) -> bool | None:
+        """By its name."""
+        if said.event in _ENDED_BY or said.event == b"message-end":
+            return not self._open
+        if said.event == b"content-delta":
+            return self._open == b"content-end"
+        if said.event in _ENDED_BY.values():
+            return self._open == said.event == b"content-end"
+        return False if said.event == b"tool-call-delta" else None
+
+    def _go_on(self, name: bytes) -> None:
+        """Take note of an event that was read."""
+        if name in _ENDED_BY:
+            self._open = _ENDED_BY[name]
+        elif name == self._open:
+            self._open = b""
 
     def usage_begun(self) -> None:
         """Nothing: it is told with the end."""

@@ -5,6 +5,7 @@ Source: the types of the official SDK (``openai.types.chat.ChatCompletionChunk``
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -42,6 +43,8 @@ class _Skimmed(msgspec.Struct, gc=False):
 
 
 _DONE: Final = b"[DONE]"
+_CALLS: Final = re.compile(rb'"(tool_calls|function_call)"\s*+:\s*+[\[{]\s*+["{]')
+"""How a piece of a call begins. Within a string its quotes would be escaped, so it is no text."""
 _PLAIN: Final = Chunk()
 _NULL_USAGE: Final = Chunk(usage=None)
 
@@ -93,6 +96,18 @@ class OpenAIProvider:
             return _PLAIN
         return _NULL_USAGE if skimmed.usage is None else self.read(said)
 
+    def follows(self, said: bytes) -> bool | None:
+        """Unless it has a piece of a call, or ends an answer that has one."""
+        chunk = self.read(said)
+        if chunk is None or not chunk.choices:  # the reason for the end may have been before it
+            return None
+        return not any(
+            choice.delta.tool_calls
+            or choice.delta.function_call
+            or choice.finish_reason in {"tool_calls", "function_call"}
+            for choice in chunk.choices
+        )
+
     def usage_begun(self) -> None:
         """Nothing: a usage is in chunks."""
 
@@ -109,7 +124,7 @@ class OpenAIProvider:
 def _check_end(data: bytes, error: Exception) -> None:
     """What is no JSON must be the end marker."""
     if data.strip() != _DONE:
-        raise malformed("chunk", "streaming") from error
+        raise malformed("answer" if _CALLS.search(data) else "chunk", "streaming") from error
 
 
 def _error_in(said: bytes) -> Failure:

@@ -42,10 +42,13 @@ def read_answer(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise malformed("answer", "provider_call") from error
 
 
-def pass_over(data: bytes, known: frozenset[str], error: Exception) -> None:
+def pass_over(
+    data: bytes, known: frozenset[str], error: Exception, *, needed: bool = False
+) -> None:
     """Raise a 502 `Failure` for an event that could not be read, which is ``error``.
 
     Unless it is of a type that is not among the ``known``: such a one may be as it likes.
+    ``needed``: without it nothing that follows would be right.
     """
     try:
         if event_type.decode(data).type not in known:
@@ -53,11 +56,14 @@ def pass_over(data: bytes, known: frozenset[str], error: Exception) -> None:
             return
     except WRONG:
         pass
-    raise malformed("chunk", "streaming") from error
+    raise malformed("answer" if needed else "chunk", "streaming") from error
 
 
 def malformed(what: str, stage: str) -> Failure:
-    """What the provider sent is not what its format says."""
+    """What the provider sent is not what its format says.
+
+    A ``chunk`` of a stream may be left out if it stands alone (`Doubt`), one of an ``answer`` not.
+    """
     return Failure(
         "serialization_error",
         "streaming" if stage == "streaming" else "provider_call",

@@ -98,7 +98,7 @@ class AnthropicClient:
             try:
                 started = _started.decode(said.data)
             except msgspec.MsgspecError as error:
-                raise malformed("chunk", "streaming") from error
+                raise malformed("answer", "streaming") from error
             self._blocks = started.index + 1
             self._open = started.content_block.type
         elif said.event == b"content_block_stop":

@@ -225,4 +225,4 @@ def _read_start(data: bytes) -> _Started:
     try:
         return _started.decode(data)
     except msgspec.MsgspecError as error:
-        raise malformed("chunk", "streaming") from error
+        raise malformed("answer", "streaming") from error

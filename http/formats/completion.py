@@ -112,7 +112,7 @@ def text_in(value: object) -> str:
     if not value:
         return ""
     if not isinstance(value, str):
-        raise _malformed_chunk()
+        raise _malformed()
     return value
 
 
@@ -123,7 +123,7 @@ def calls_in(tool_calls: object) -> list[CallPiece]:
     try:
         return msgspec.convert(tool_calls, list[CallPiece])
     except msgspec.ValidationError as error:
-        raise malformed("chunk", "streaming") from error
+        raise _malformed() from error
 
 
 class OpenCall:
@@ -144,7 +144,7 @@ class OpenCall:
         if piece.index == self._index and piece.id in {None, "", self._id}:
             return False
         if not piece.function.name:
-            raise _malformed_chunk()
+            raise _malformed()
         self._index, self._id = piece.index, piece.id or ""
         return True
 
@@ -188,5 +188,6 @@ def _count(counts: object, name: str) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _malformed_chunk() -> Failure:
-    return malformed("chunk", "streaming")
+def _malformed() -> Failure:
+    """Of a chunk that could be read, and must not be left out: nobody would know what it said."""
+    return malformed("answer", "streaming")

@@ -100,4 +100,63 @@ def cohere(name: str, thoughts: list[str], texts: list[str]) -> list[bytes]:
     return [*events, _named("message-end", delta=end)]
 
 
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
+ARGUMENTS = ['{"path":', ' "/home/us', "er/important", '"}']
+
+
+def openai_call() -> list[bytes]:
+    """Text, and a call in pieces."""
+    head, _, *_ = openai("one", [], [])
+    texts = openai("one", [], ["Let ", "me."])
+    pieces = [{"index": 0, **CALL}]
+    pieces += [{"index": 0, "function": {"arguments": each}} for each in ARGUMENTS]
+
+    def frame(delta: dict[str, Any], reason: str | None = None) -> bytes:
+        chunk = json.loads(head[6:])
+        chunk["choices"] = [{"index": 0, "delta": delta, "finish_reason": reason}]
+        return f"data: {json.dumps(chunk)}\n\n".encode()
+
+    calls = [frame({"tool_calls": [each]}) for each in pieces]
+    return [*texts[:-3], *calls, frame({}, "tool_calls"), *texts[-2:]]
+
+
+def anthropic_call() -> list[bytes]:
+    """Likewise."""
+    *texts, _, stop = anthropic("one", [], ["Let ", "me."])
+    block = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
+    delta = {"stop_reason": "tool_use", "stop_sequence": None}
+    return [
+        *texts,
+        _named("content_block_start", index=2, content_block=block),
+        *(
+            _named(
+                "content_block_delta",
+                index=2,
+                delta={"type": "input_json_delta", "partial_json": each},
+            )
+            for each in ARGUMENTS
+        ),
+        _named("content_block_stop", index=2),
+        _named("message_delta", delta=delta, usage={"output_tokens": ANSWER}),
+        stop,
+    ]
+
+
+def cohere_call() -> list[bytes]:
+    """Likewise."""
+    *texts, _ = cohere("one", [], ["Let ", "me."])
+
+    def more(arguments: str) -> dict[str, Any]:
+        return {"message": {"tool_calls": {"function": {"arguments": arguments}}}}
+
+    return [
+        *texts,
+        _named("tool-call-start", index=0, delta={"message": {"tool_calls": CALL}}),
+        *(_named("tool-call-delta", index=0, delta=more(each)) for each in ARGUMENTS),
+        _named("tool-call-end", index=0),
+        _named("message-end", delta={"finish_reason": "TOOL_CALL"}),
+    ]
+
+
+CALLS = {"openai": openai_call, "anthropic": anthropic_call, "cohere": cohere_call}
 SCRIPTS: dict[str, Script] = {"openai": openai, "anthropic": anthropic, "cohere": cohere}

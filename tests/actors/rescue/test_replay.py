@@ -139,7 +139,7 @@ def test_an_error_that_follows_a_malformed_frame_is_told_itself() -> None:
 
 
 def test_only_what_is_malformed_may_be_left_out() -> None:
-    doubt = Doubt(OpenAIProvider().read)
+    doubt = Doubt(OpenAIProvider().read, OpenAIProvider().follows)
     with pytest.raises(Failure):
         doubt.over(Failure("provider_error", "streaming", "no", status=502, code="other"))
 

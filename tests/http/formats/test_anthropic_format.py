@@ -177,7 +177,7 @@ def test_calls_without_an_id_get_one_and_those_with_one_index_are_told_apart_by_
 def test_a_delta_that_is_not_openais_ends_the_answer_honestly(delta: dict[str, Any]) -> None:
     with pytest.raises(Failure) as raised:
         AnthropicClient("claude").compose(None, chunk(delta))
-    assert (raised.value.code, raised.value.status) == ("malformed_chunk", 502)
+    assert (raised.value.code, raised.value.status) == ("malformed_answer", 502)
 
 
 def test_a_piece_of_a_call_that_is_over_is_not_put_into_another() -> None:

@@ -136,7 +136,7 @@ def test_a_call_without_arguments_says_that_they_are_an_empty_object(arguments: 
 def test_a_delta_that_is_not_openais_ends_the_answer_honestly(delta: dict[str, Any]) -> None:
     with pytest.raises(Failure) as raised:
         CohereClient().compose(None, chunk(delta))
-    assert (raised.value.code, raised.value.status) == ("malformed_chunk", 502)
+    assert (raised.value.code, raised.value.status) == ("malformed_answer", 502)
 
 
 # -- the same format on both sides -------------------------------------------------------------
