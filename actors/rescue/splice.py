@@ -43,8 +43,11 @@ class Splice:
             if choice.get("index", 0) == 0
         ]
         usage = frame.get("usage")
-        if not any(map(_says_something, choices)) and (choices or not usage):
-            return None
+        if not any(map(_says_something, choices)):
+            # Before its end it is a usage so far; behind it some tell it with an empty choice.
+            if not usage or (choices and self.told.finish_reason is None):
+                return None
+            choices = []
         spliced = {**frame, "choices": choices}
         for key in ENVELOPE:
             spliced.pop(key, None)

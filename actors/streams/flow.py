@@ -195,11 +195,11 @@ class Flow:
                 if chunk is None:
                     self.ended = True
                     break
-                if kept is not None:
-                    kept.append(said)
                 if self.first_content_at is None:
                     self._look_for_content(chunk, now)
                 made = self._render(said, chunk)
+                if kept is not None:  # what cannot be told, its client has not
+                    kept.append(said)
                 if isinstance(made, bytes) and b"\n" not in made:
                     self.chunks += 1
                     self.events += 1

@@ -133,6 +133,16 @@ def test_usages_are_the_sum_of_what_both_said() -> None:
     }  # fmt: skip
 
 
+def test_a_usage_behind_the_end_is_told_although_it_comes_with_an_empty_choice() -> None:
+    *second, last = frames("second", "abc", usage=7)
+    empty = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+    early = {**second[0], "usage": {"total_tokens": 1}}
+    seen = spliced(frames("first", "abc")[:3], [early, *second[1:], {**last, "choices": [empty]}])
+    assert [each["usage"]["total_tokens"] for each in seen if each.get("usage")] == [7]
+    assert seen[-1]["choices"] == []
+    check_valid(seen)
+
+
 def test_a_second_train_of_thought_is_not_told() -> None:
     begun = frames("first", "abc", reasoning="hmm")[:3]
     seen = spliced(begun, frames("second", "xyz", reasoning="so"))
