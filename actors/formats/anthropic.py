@@ -121,9 +121,9 @@ class _Message(msgspec.Struct):
 
 
 _event: Final = msgspec.json.Decoder(_Event)
-_begun_block: Final = msgspec.json.Decoder(_BegunBlock)
 _passed: Final = msgspec.json.Decoder(_Passed)
 _message: Final = msgspec.json.Decoder(_Message)
+_begun_block: Final = msgspec.json.Decoder(_BegunBlock)
 _READ: Final = frozenset({
     "message_start", "content_block_start", "content_block_delta", "content_block_stop",
     "message_delta", "message_stop", "error",
@@ -215,6 +215,31 @@ class AnthropicReader:
             self._go_on(event)
         return NOTHING
 
+    def _delta(self, delta: _Delta) -> Chunk:
+        if delta.partial_json:
+            return self._calls.go_on(delta.partial_json)
+        if delta.thinking:
+            return said(Delta(reasoning_content=delta.thinking))
+        if delta.signature:
+            return said(Delta(reasoning_signature=delta.signature))
+        return NOTHING
+
+    def _other(self, found: _Event) -> Chunk:
+        match found.type:
+            case "message_start":
+                if found.message is not None and found.message.usage is not None:
+                    self._usage = found.message.usage
+                return begun()
+            case "content_block_start" if found.content_block is not None:
+                return self._block_begins(found.content_block)
+            case "content_block_stop":
+                return self._calls.end()
+            case "message_delta":
+                return self._message_ends(found)
+            case "message_stop":
+                return LastChunk() if self._finished else LastChunk([Choice(0, Delta(), "stop")])
+        return NOTHING
+
     def follows(self, said: SseEvent) -> bool | None:
         """By its name, and the block that is open."""
         match said.event:
@@ -243,31 +268,6 @@ class AnthropicReader:
     def usage_begun(self) -> dict[str, Any] | None:
         """That of ``message_start``: all of the prompt, and the first words of the answer."""
         return None if self._usage is None else _in_openais_words(self._usage)
-
-    def _delta(self, delta: _Delta) -> Chunk:
-        if delta.partial_json:
-            return self._calls.go_on(delta.partial_json)
-        if delta.thinking:
-            return said(Delta(reasoning_content=delta.thinking))
-        if delta.signature:
-            return said(Delta(reasoning_signature=delta.signature))
-        return NOTHING
-
-    def _other(self, found: _Event) -> Chunk:
-        match found.type:
-            case "message_start":
-                if found.message is not None and found.message.usage is not None:
-                    self._usage = found.message.usage
-                return begun()
-            case "content_block_start" if found.content_block is not None:
-                return self._block_begins(found.content_block)
-            case "content_block_stop":
-                return self._calls.end()
-            case "message_delta":
-                return self._message_ends(found)
-            case "message_stop":
-                return LastChunk() if self._finished else LastChunk([Choice(0, Delta(), "stop")])
-        return NOTHING
 
     def _unread(self, event: SseEvent, error: Exception) -> Chunk:
         """An event that is not as we know it: of a type that we do not read, or garbage."""

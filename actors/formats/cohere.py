@@ -194,6 +194,30 @@ class CohereReader:
         self._go_on(event.event)
         return self.read(event) if found.type == "message-end" else NOTHING
 
+    def _other(self, kind: str, delta: _Delta) -> Chunk:
+        if kind == "message-start":
+            return begun()
+        if kind == "message-end":
+            return _ended(delta)
+        if kind == "tool-call-end":
+            return self._calls.end()
+        return self._message(kind, delta.message) if delta.message is not None else NOTHING
+
+    def _message(self, kind: str, message: _Piece) -> Chunk:
+        match kind:
+            case "content-start":
+                return _content(message.content)
+            case "tool-plan-delta":
+                return _thought(message.tool_plan)
+            case "tool-call-start":
+                call = _first_call(message)
+                function = call.function or _Function()
+                return self._calls.begin(call.id, function.name, function.arguments or "")
+            case "tool-call-delta":
+                function = _first_call(message).function or _Function()
+                return self._calls.go_on(function.arguments)
+        return NOTHING
+
     def _unread(self, event: SseEvent, error: Exception) -> Chunk:
         """An event that is not as we know it: of a type that we do not read, or garbage."""
         needed = self._open == _CALL_ENDS or event.event in _NEEDED
@@ -219,30 +243,6 @@ class CohereReader:
 
     def usage_begun(self) -> None:
         """Nothing: it is told with the end."""
-
-    def _other(self, kind: str, delta: _Delta) -> Chunk:
-        if kind == "message-start":
-            return begun()
-        if kind == "message-end":
-            return _ended(delta)
-        if kind == "tool-call-end":
-            return self._calls.end()
-        return self._message(kind, delta.message) if delta.message is not None else NOTHING
-
-    def _message(self, kind: str, message: _Piece) -> Chunk:
-        match kind:
-            case "content-start":
-                return _content(message.content)
-            case "tool-plan-delta":
-                return _thought(message.tool_plan)
-            case "tool-call-start":
-                call = _first_call(message)
-                function = call.function or _Function()
-                return self._calls.begin(call.id, function.name, function.arguments or "")
-            case "tool-call-delta":
-                function = _first_call(message).function or _Function()
-                return self._calls.go_on(function.arguments)
-        return NOTHING
 
 
 def _content(content: _Content | list[_Content] | None) -> Chunk:

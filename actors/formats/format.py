@@ -126,9 +126,6 @@ class Reader(Protocol):
         Raises `Failure` for garbage, and for an error told in-band.
         """
 
-    def skim(self, said: Any) -> Chunk | None:
-        """`read`, for who does not need what it says: no deltas, a usage only with its choices."""
-
     def follows(self, said: Any) -> bool | None:
         """Whether ``said``, to be read next, may come after what was, and a piece of text.
 
@@ -141,6 +138,9 @@ class Reader(Protocol):
 
         It is a part of what is told at the end, and all that is known of an answer without one.
         """
+
+    def skim(self, said: Any) -> Chunk | None:
+        """`read`, for who does not need what it says: no deltas, a usage only with its choices."""
 
 
 class ProviderFormat(Protocol):

@@ -63,6 +63,21 @@ class OpenAIProvider:
         """Itself: there is nothing to remember."""
         return self
 
+    def follows(self, said: bytes) -> bool | None:
+        """Unless it has a piece of a call, or ends an answer that has one."""
+        chunk = self.read(said)
+        if chunk is None or not chunk.choices:  # the reason for the end may have been before it
+            return None
+        return not any(
+            choice.delta.tool_calls
+            or choice.delta.function_call
+            or choice.finish_reason in {"tool_calls", "function_call"}
+            for choice in chunk.choices
+        )
+
+    def usage_begun(self) -> None:
+        """Nothing: a usage is in chunks."""
+
     def read(self, said: bytes) -> Chunk | None:
         """The chunk in ``said``; None for ``[DONE]``, with or without blanks around it."""
         if said == _DONE:
@@ -95,21 +110,6 @@ class OpenAIProvider:
         if skimmed.usage is msgspec.UNSET:
             return _PLAIN
         return _NULL_USAGE if skimmed.usage is None else self.read(said)
-
-    def follows(self, said: bytes) -> bool | None:
-        """Unless it has a piece of a call, or ends an answer that has one."""
-        chunk = self.read(said)
-        if chunk is None or not chunk.choices:  # the reason for the end may have been before it
-            return None
-        return not any(
-            choice.delta.tool_calls
-            or choice.delta.function_call
-            or choice.finish_reason in {"tool_calls", "function_call"}
-            for choice in chunk.choices
-        )
-
-    def usage_begun(self) -> None:
-        """Nothing: a usage is in chunks."""
 
     def check_whole(self, body: bytes) -> bytes:
         """``body``, if it is a chat completion."""
