@@ -54,9 +54,9 @@ class Flow:
         "_doubt",
         "_end",
         "_feed",
-        "_follows",
         "_held",
         "_keep",
+        "_may_follow",
         "_on_content",
         "_opened",
         "_opening",
@@ -119,7 +119,7 @@ class Flow:
         )
         reader = provider_format.reader()
         self._read = reader.read
-        self._follows = reader.follows
+        self._may_follow = reader.follows
         same = provider_format.name == client_format.name
         self._render = client_format.render if same else client_format.compose
         self._skim = reader.skim if same and not client_format.reads_text else reader.read
@@ -243,7 +243,7 @@ class Flow:
         if self._doubt is None:
             if not self.events:
                 raise failure
-            self._doubt = Doubt(self._read, self._follows)
+            self._doubt = Doubt(self._read, self._may_follow)
         self._doubt.over(failure)
         self._read = self._doubt.read
 
