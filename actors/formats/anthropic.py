@@ -16,7 +16,7 @@ from sluice.actors.providers.upstream_failures import in_band
 from .completion import NOTHING, Calls, WholeMessage, begun, said, usage_of
 from .format import Choice, Chunk, Delta, LastChunk
 from .provider_errors import told_in
-from .reading import WRONG, check_utf8, event_type, pass_over, read_answer
+from .reading import WRONG, check_utf8, event_type, pass_over, read_answer, type_of
 from .sse import SseEvent
 
 STOP_REASONS: Final = {
@@ -170,7 +170,7 @@ class AnthropicProvider:
 class AnthropicReader:
     """Reads the events of one stream."""
 
-    __slots__ = ("_calls", "_finished", "_open", "_usage")
+    __slots__ = ("_calls", "_finished", "_is_closing", "_open", "_usage")
 
     def __init__(self) -> None:
         self._usage: _Usage | None = None
@@ -178,6 +178,8 @@ class AnthropicReader:
         self._calls = Calls()
         self._open: str | None = None
         """The kind of the block that has begun, and not ended."""
+        self._is_closing = False
+        """All blocks have ended."""
         self._finished = False
 
     def read(self, event: SseEvent) -> Chunk:
@@ -194,8 +196,7 @@ class AnthropicReader:
             return said(Delta(content=delta.text)) if delta.text else self._delta(delta)
         if found.type == "error" or event.event == b"error":
             raise in_band(told_in(data, "anthropic"))
-        if found.type in {"content_block_start", "content_block_stop"}:
-            self._go_on(event)
+        self._go_on(found.type, data)
         return self._other(found)
 
     def skim(self, event: SseEvent) -> Chunk:
@@ -212,7 +213,7 @@ class AnthropicReader:
         if found.type == "error" or event.event == b"error":
             return self.read(event)
         if found.type != "content_block_delta":
-            self._go_on(event)
+            self._go_on(found.type, data)
         return NOTHING
 
     def _delta(self, delta: _Delta) -> Chunk:
@@ -241,24 +242,24 @@ class AnthropicReader:
         return NOTHING
 
     def follows(self, said: SseEvent) -> bool | None:
-        """By its name, and the block that is open."""
-        match said.event:
-            case b"content_block_start" | b"message_delta":
+        """By its type, and the block that is open."""
+        match type_of(said.data):
+            case "content_block_start" | "message_delta":
                 return self._open is None
-            case b"content_block_delta" | b"content_block_stop":
+            case "content_block_delta" | "content_block_stop":
                 return self._open is not None and not self._in_call
-            case b"message_stop":
-                return self._finished
+            case "message_stop":
+                return self._is_closing
         return None
 
-    def _go_on(self, event: SseEvent) -> None:
+    def _go_on(self, kind: str, data: bytes) -> None:
         """Take note of an event that was read."""
-        if event.event == b"content_block_start":
-            self._open = _kind_of(event.data)
-        elif event.event == b"content_block_stop":
+        if kind == "content_block_start":
+            self._open = _kind_of(data)
+        elif kind == "content_block_stop":
             self._open = None
-        elif event.event == b"message_delta":
-            self._finished = True
+        elif kind == "message_delta":
+            self._is_closing = True
 
     @property
     def _in_call(self) -> bool:

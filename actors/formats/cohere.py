@@ -17,7 +17,7 @@ from sluice.actors.providers.upstream_failures import in_band
 from .completion import NOTHING, Calls, WholeMessage, begun, said, usage_of
 from .format import Choice, Chunk, Delta, LastChunk
 from .provider_errors import told
-from .reading import WRONG, check_utf8, event_type, pass_over, read_answer
+from .reading import WRONG, check_utf8, event_type, pass_over, read_answer, type_of
 from .sse import SseEvent
 
 FINISH_REASONS: Final = {
@@ -112,8 +112,8 @@ _READ: Final = frozenset({
     "message-start", "content-start", "content-delta", "tool-plan-delta", "tool-call-start",
     "tool-call-delta", "tool-call-end", "message-end",
 })  # fmt: skip
-_CALL_ENDS: Final = b"tool-call-end"
-_ENDED_BY: Final = {b"content-start": b"content-end", b"tool-call-start": _CALL_ENDS}
+_CALL_ENDS: Final = "tool-call-end"
+_ENDED_BY: Final = {"content-start": "content-end", "tool-call-start": _CALL_ENDS}
 _NEEDED: Final = frozenset({
     b"message-start", b"content-start", b"content-end", b"tool-call-start", b"tool-call-delta",
     b"tool-call-end", b"message-end",
@@ -162,8 +162,8 @@ class CohereReader:
 
     def __init__(self) -> None:
         self._calls = Calls()
-        self._open = b""
-        """The event that ends what has begun; empty: nothing has."""
+        self._open = ""
+        """The type of the event that ends what has begun; empty: nothing has."""
 
     def read(self, event: SseEvent) -> Chunk:
         """The chunk in ``event``, which may say nothing."""
@@ -177,7 +177,7 @@ class CohereReader:
         delta = found.delta
         if found.type == "content-delta" and delta is not None and delta.message is not None:
             return _content(delta.message.content)
-        self._go_on(event.event)
+        self._go_on(found.type)
         return self._other(found.type, delta if delta is not None else _Delta())
 
     def skim(self, event: SseEvent) -> Chunk:
@@ -191,7 +191,7 @@ class CohereReader:
             return self.read(event)
         if found.type == "content-delta":
             return NOTHING
-        self._go_on(event.event)
+        self._go_on(found.type)
         return self.read(event) if found.type == "message-end" else NOTHING
 
     def _other(self, kind: str, delta: _Delta) -> Chunk:
@@ -225,21 +225,22 @@ class CohereReader:
         return NOTHING
 
     def follows(self, said: SseEvent) -> bool | None:
-        """By its name."""
-        if said.event in _ENDED_BY or said.event == b"message-end":
-            return not self._open
-        if said.event == b"content-delta":
-            return self._open == b"content-end"
-        if said.event in _ENDED_BY.values():
-            return self._open == said.event == b"content-end"
-        return False if said.event == b"tool-call-delta" else None
+        """By its type."""
+        match type_of(said.data):
+            case "content-start" | "tool-call-start" | "message-end":
+                return not self._open
+            case "content-delta" | "content-end":
+                return self._open == "content-end"
+            case "tool-call-delta" | "tool-call-end":
+                return False
+        return None
 
-    def _go_on(self, name: bytes) -> None:
+    def _go_on(self, kind: str) -> None:
         """Take note of an event that was read."""
-        if name in _ENDED_BY:
-            self._open = _ENDED_BY[name]
-        elif name == self._open:
-            self._open = b""
+        if kind in _ENDED_BY:
+            self._open = _ENDED_BY[kind]
+        elif kind == self._open:
+            self._open = ""
 
     def usage_begun(self) -> None:
         """Nothing: it is told with the end."""

@@ -27,6 +27,14 @@ class EventType(msgspec.Struct, gc=False):
 event_type: Final = msgspec.json.Decoder(EventType)
 
 
+def type_of(data: bytes) -> str:
+    """An event's type; empty: it has none, or cannot be read."""
+    try:
+        return event_type.decode(data).type
+    except WRONG:
+        return ""
+
+
 def check_utf8(data: bytes) -> None:
     """Refuse what is no UTF-8: the decoder does not look into the fields that it skips."""
     if not data.isascii():
