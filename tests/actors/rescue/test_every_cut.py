@@ -87,9 +87,8 @@ def other_pieces(text: str) -> list[str]:
     return [text[at : at + 7] for at in range(0, len(text), 7)]
 
 
-def rest_of(way: Way, told: Delivered) -> str:
-    """What a model says that is asked in this way."""
-    whole = "".join(TEXTS)
+def rest_of(way: Way, told: Delivered, whole: str) -> str:
+    """What of a ``whole`` answer a model says that is asked in this way."""
     return whole[len(told.text.rstrip()) :] if way.prefilled else whole
 
 
@@ -112,7 +111,7 @@ async def received(cut: Cut, spoken: ClientFormat) -> tuple[bytes, Delivered | N
     assert obstacle(told, ASKED) is None
     had = told.text
     way = next(ways(told, ASKED, ModelSettings("m", "p", prefill=cut.prefill)))
-    pieces = other_pieces(rest_of(way, told))
+    pieces = other_pieces(rest_of(way, told, "".join(TEXTS)))
     spliced = SplicedClient(spoken, FORMATS[cut.second], Splice(told, way.overlap, FINISHER))
     await give(flow_of(cut.second, client, spliced, flow), second("second", ["Oh."], pieces))
     return client.received, Delivered(pieces=[had], reasoned=told.reasoned, finish_reason=None)
