@@ -17,7 +17,7 @@ from sluice.actors.providers.upstream_failures import in_band
 from .completion import NOTHING, Calls, WholeMessage, begun, said, usage_of
 from .format import Choice, Chunk, Delta, LastChunk
 from .provider_errors import told
-from .reading import WRONG, check_utf8, event_type, pass_over, read_answer, type_of
+from .reading import WRONG, check_utf8, event_type, pass_over, read_answer, type_of, without_halves
 from .sse import SseEvent
 
 FINISH_REASONS: Final = {
@@ -173,6 +173,9 @@ class CohereReader:
                 check_utf8(data)
             found = _event.decode(data)
         except WRONG as error:
+            whole = without_halves(data)
+            if whole != data:
+                return self.read(SseEvent(whole, event.event))
             return self._unread(event, error)
         delta = found.delta
         if found.type == "content-delta" and delta is not None and delta.message is not None:
@@ -188,7 +191,8 @@ class CohereReader:
                 check_utf8(data)
             found = event_type.decode(data)
         except WRONG:
-            return self.read(event)
+            whole = without_halves(data)
+            return self.skim(SseEvent(whole, event.event)) if whole != data else self.read(event)
         if found.type == "content-delta":
             return NOTHING
         self._go_on(found.type)

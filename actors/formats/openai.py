@@ -15,7 +15,7 @@ from sluice.actors.providers.upstream_failures import in_band
 
 from .format import ABSENT, Chunk
 from .provider_errors import told_in
-from .reading import WRONG, check_utf8, malformed, read_answer
+from .reading import WRONG, check_utf8, malformed, read_answer, without_halves
 
 
 class WholeAnswer(msgspec.Struct):
@@ -87,6 +87,9 @@ class OpenAIProvider:
                 check_utf8(said)
             chunk = _chunk.decode(said)
         except WRONG as error:
+            whole = without_halves(said)
+            if whole != said:
+                return self.read(whole)
             _check_end(said, error)
             return None
         if chunk.error is not None:
@@ -104,6 +107,9 @@ class OpenAIProvider:
                 check_utf8(said)
             skimmed = _skimmed.decode(said)
         except WRONG:
+            whole = without_halves(said)
+            if whole != said:
+                return self.skim(whole)
             return self.read(said)  # an end marker with blanks, an error told in-band, or garbage
         if skimmed.error is not None:
             raise _error_in(said)
@@ -118,7 +124,7 @@ class OpenAIProvider:
 
     def as_completion(self, body: bytes) -> bytes:
         """The same: OpenAI's words are what all translate to."""
-        return self.check_whole(body)
+        return without_halves(self.check_whole(body))
 
 
 def _check_end(data: bytes, error: Exception) -> None:

@@ -6,6 +6,7 @@ is a `Failure`, and nothing that somebody said.
 
 from __future__ import annotations
 
+import re
 from typing import Final, TypeVar
 
 import msgspec
@@ -25,6 +26,25 @@ class EventType(msgspec.Struct, gc=False):
 
 
 event_type: Final = msgspec.json.Decoder(EventType)
+
+
+_SURROGATES: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""Escapes in JSON. The group is a half of a pair, alone."""
+
+
+def without_halves(data: bytes) -> bytes:
+    """``data`` with U+FFFD for each half of a surrogate pair that is escaped alone.
+
+    JSON allows them (RFC 8259, 8.2), and who cuts a text by its UTF-16 sends them, a half of a
+    character in each of two events; as text they are nothing (Web IDL's ``USVString``).
+    """
+    if b"\\ud" not in data and b"\\uD" not in data:
+        return data
+    return _SURROGATES.sub(lambda found: rb"\ufffd" if found[1] else found[0], data)
 
 
 def type_of(data: bytes) -> str:
@@ -47,6 +67,9 @@ def read_answer(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         check_utf8(body)
         return decoder.decode(body)
     except WRONG as error:
+        whole = without_halves(body)
+        if whole != body:
+            return read_answer(whole, decoder)
         raise malformed("answer", "provider_call") from error
 
 
