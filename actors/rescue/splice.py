@@ -58,6 +58,11 @@ class Splice:
         self.went_on = True
         return spliced
 
+    def broke_off(self, usage: Frame | None) -> None:
+        """The other answer broke off too. ``usage``: what it said of it as it began."""
+        if self.went_on and usage is not None and self.told.usage is self._usage_before:
+            self.told.usage = self._usage(usage)
+
     def end(self) -> None:
         """The other answer is over. Raises `Differs`, if it did not come as far as the first."""
         self._overlap.end()

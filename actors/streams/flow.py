@@ -83,6 +83,7 @@ class Flow:
         "pending",
         "sent_at",
         "told_chunks",
+        "usage_begun",
     )
 
     def __init__(  # noqa: PLR0913 -- a flow is where these meet
@@ -120,6 +121,7 @@ class Flow:
         reader = provider_format.reader()
         self._read = reader.read
         self._may_follow = reader.follows
+        self.usage_begun = reader.usage_begun
         same = provider_format.name == client_format.name
         self._render = client_format.render if same else client_format.compose
         self._skim = reader.skim if same and not client_format.reads_text else reader.read

@@ -8,7 +8,7 @@ import pytest
 import trio
 from tests.actors.fakes import FakeClient
 from tests.actors.rescue.heard import CLIENTS
-from tests.actors.rescue.scripts import FORMATS, SCRIPTS
+from tests.actors.rescue.scripts import ANSWER, FORMATS, PROMPT, SCRIPTS
 from tests.actors.rescue.test_every_cut import (
     ASKED,
     FINISHER,
@@ -38,9 +38,12 @@ async def gone_on(
     way = next(ways(told, ASKED, ModelSettings("m", "p", prefill=name != "cohere")))
     text = rest_of(way, told, "".join(TEXTS))
     events = SCRIPTS[name]("next", ["Oh."], other_pieces(text))
-    spliced = SplicedClient(spoken, FORMATS[name], Splice(told, way.overlap, FINISHER))
+    splice = Splice(told, way.overlap, FINISHER)
+    spliced = SplicedClient(spoken, FORMATS[name], splice)
     again = flow_of(name, client_of(flow), spliced, flow)
     await give(again, events if cut is None else events[:-cut])
+    if cut is not None:
+        splice.broke_off(again.usage_begun())
     return again
 
 
@@ -72,7 +75,13 @@ def test_an_answer_that_breaks_off_again_and_again_is_whole_in_the_end(
             await flow.finish()
         else:
             assert obstacle(told, ASKED) is None
+            before = told.usage or {"prompt_tokens": 0, "completion_tokens": 0}
             await gone_on(third, told, flow, spoken, None)
+            heard = listen(client_of(flow).received)
+            assert heard.tokens == (
+                before["prompt_tokens"] + PROMPT,
+                before["completion_tokens"] + ANSWER,
+            )
         assert listen(client_of(flow).received).text == "".join(TEXTS)
 
     async def run() -> None:
