@@ -101,7 +101,7 @@ def cohere(name: str, thoughts: list[str], texts: list[str]) -> list[bytes]:
 
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
-ARGUMENTS = ['{"path":', ' "/home/us', "er/important", '"}']
+ARGUMENTS = ['{"path":', ' "src/us', "er/important", '"}']
 
 
 def openai_call() -> list[bytes]:
