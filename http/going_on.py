@@ -12,7 +12,18 @@ import msgspec
 
 Raw = msgspec.Raw
 
-_messages: Final = msgspec.json.Decoder(list[dict[str, Any]])
+
+class _Last(msgspec.Struct):
+    """The last message, as far as it decides how an answer goes on with it."""
+
+    role: str
+    content: str | list[Raw] | None = None
+    tool_calls: list[Raw] | None = None
+
+
+_messages: Final = msgspec.json.Decoder(list[Raw])
+_last: Final = msgspec.json.Decoder(_Last)
+_fields: Final = msgspec.json.Decoder(dict[str, Raw])
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -67,15 +78,21 @@ def is_one_answer(fields: dict[str, Raw]) -> bool:
 
 
 def with_answer(fields: dict[str, Raw], text: str) -> dict[str, Raw]:
-    """``fields`` with ``text`` as the assistant's: a new last message, or more of the last one."""
+    """``fields`` with ``text`` as the assistant's: a new last message, or more of the last one.
+
+    All else stays as it was said, digit by digit.
+    """
     *others, last = _messages.decode(fields["messages"])
     return {**fields, "messages": Raw(_encode([*others, *_with_answer(last, text)]))}
 
 
-def _with_answer(last: dict[str, Any], text: str) -> list[dict[str, Any]]:
-    content = last.get("content")
-    if last.get("role") != "assistant" or last.get("tool_calls"):
+def _with_answer(last: Raw, text: str) -> list[Any]:
+    said = _last.decode(last)
+    content = said.content
+    if said.role != "assistant" or said.tool_calls:
         return [last, {"role": "assistant", "content": text}]
     if isinstance(content, list):
-        return [{**last, "content": [*content, {"type": "text", "text": text}]}]
-    return [{**last, "content": (content or "") + text}]
+        more: str | list[Any] = [*content, {"type": "text", "text": text}]
+    else:
+        more = (content or "") + text
+    return [{**_fields.decode(last), "content": more}]

@@ -16,7 +16,7 @@ from sluice.actors.providers.upstream_failures import in_band
 from .completion import NOTHING, Calls, WholeMessage, begun, said, usage_of
 from .format import Choice, Chunk, Delta, LastChunk
 from .provider_errors import told_in
-from .reading import WRONG, check_utf8, event_type, pass_over, read_answer
+from .reading import WRONG, check_utf8, event_type, pass_over, read_answer, type_of, without_halves
 from .sse import SseEvent
 
 STOP_REASONS: Final = {
@@ -46,10 +46,21 @@ class _Usage(msgspec.Struct, gc=False):
     output_tokens_details: _Details | None = None
 
 
-class _Block(msgspec.Struct, gc=False):
-    """A block of content, whole or as it begins."""
+class _Kind(msgspec.Struct, gc=False):
+    """A block of which only the kind is of interest."""
 
     type: str
+
+
+class _BegunBlock(msgspec.Struct, gc=False):
+    """An event that begins a block."""
+
+    content_block: _Kind
+
+
+class _Block(_Kind, gc=False):
+    """A block of content, whole or as it begins."""
+
     id: str | None = None
     name: str | None = None
     text: str | None = None
@@ -112,10 +123,16 @@ class _Message(msgspec.Struct):
 _event: Final = msgspec.json.Decoder(_Event)
 _passed: Final = msgspec.json.Decoder(_Passed)
 _message: Final = msgspec.json.Decoder(_Message)
+_begun_block: Final = msgspec.json.Decoder(_BegunBlock)
 _READ: Final = frozenset({
     "message_start", "content_block_start", "content_block_delta", "content_block_stop",
     "message_delta", "message_stop", "error",
 })  # fmt: skip
+_NEEDED: Final = frozenset({
+    b"message_start", b"content_block_start", b"content_block_stop", b"message_delta",
+    b"message_stop",
+})  # fmt: skip
+"""Events without which a stream is none: all but the pieces of its blocks."""
 
 
 class AnthropicProvider:
@@ -153,11 +170,16 @@ class AnthropicProvider:
 class AnthropicReader:
     """Reads the events of one stream."""
 
-    __slots__ = ("_calls", "_finished", "_usage")
+    __slots__ = ("_calls", "_finished", "_is_closing", "_open", "_usage")
 
     def __init__(self) -> None:
-        self._usage = _Usage()
+        self._usage: _Usage | None = None
+        """What the message began with."""
         self._calls = Calls()
+        self._open: str | None = None
+        """The kind of the block that has begun, and not ended."""
+        self._is_closing = False
+        """All blocks have ended."""
         self._finished = False
 
     def read(self, event: SseEvent) -> Chunk:
@@ -168,12 +190,16 @@ class AnthropicReader:
                 check_utf8(data)
             found = _event.decode(data)
         except WRONG as error:
-            return _unread(event, error)
+            whole = without_halves(data)
+            if whole != data:
+                return self.read(SseEvent(whole, event.event))
+            return self._unread(event, error)
         delta = found.delta
         if found.type == "content_block_delta" and delta is not None:
             return said(Delta(content=delta.text)) if delta.text else self._delta(delta)
         if found.type == "error" or event.event == b"error":
             raise in_band(told_in(data, "anthropic"))
+        self._go_on(found.type, data)
         return self._other(found)
 
     def skim(self, event: SseEvent) -> Chunk:
@@ -184,11 +210,14 @@ class AnthropicReader:
                 check_utf8(data)
             found = event_type.decode(data)
         except WRONG:
-            return self.read(event)
+            whole = without_halves(data)
+            return self.skim(SseEvent(whole, event.event)) if whole != data else self.read(event)
         if found.type == "message_stop":
             return LastChunk()
         if found.type == "error" or event.event == b"error":
             return self.read(event)
+        if found.type != "content_block_delta":
+            self._go_on(found.type, data)
         return NOTHING
 
     def _delta(self, delta: _Delta) -> Chunk:
@@ -216,6 +245,43 @@ class AnthropicReader:
                 return LastChunk() if self._finished else LastChunk([Choice(0, Delta(), "stop")])
         return NOTHING
 
+    def follows(self, said: SseEvent) -> bool | None:
+        """By its type, and the block that is open."""
+        match type_of(said.data):
+            case "content_block_start" | "message_delta":
+                return self._open is None
+            case "content_block_delta" | "content_block_stop":
+                return self._open is not None and not self._in_call
+            case "message_stop":
+                return self._is_closing
+        return None
+
+    def _go_on(self, kind: str, data: bytes) -> None:
+        """Take note of an event that was read."""
+        if kind == "content_block_start":
+            self._open = _kind_of(data)
+        elif kind == "content_block_stop":
+            self._open = None
+        elif kind == "message_delta":
+            self._is_closing = True
+
+    @property
+    def _in_call(self) -> bool:
+        """Be it of a tool of the provider's own."""
+        return self._open is not None and self._open.endswith("tool_use")
+
+    def usage_begun(self) -> dict[str, Any] | None:
+        """That of ``message_start``: all of the prompt, and the first words of the answer."""
+        return None if self._usage is None else _in_openais_words(self._usage)
+
+    def _unread(self, event: SseEvent, error: Exception) -> Chunk:
+        """An event that is not as we know it: of a type that we do not read, or garbage."""
+        if event.event == b"error":
+            raise in_band() from error
+        needed = self._in_call or event.event in _NEEDED
+        pass_over(event.data, _READ, error, needed=needed)
+        return NOTHING
+
     def _block_begins(self, block: _Block) -> Chunk:
         if block.type == "tool_use":
             arguments = _arguments(block.input)
@@ -239,12 +305,12 @@ class AnthropicReader:
         return Chunk(choices, _in_openais_words(found.usage, self._usage))
 
 
-def _unread(event: SseEvent, error: Exception) -> Chunk:
-    """An event that is not as we know it: of a type that we do not read, or garbage."""
-    if event.event == b"error":
-        raise in_band() from error
-    pass_over(event.data, _READ, error)
-    return NOTHING
+def _kind_of(data: bytes) -> str:
+    """Of the block that an event begins; empty: it does not say."""
+    try:
+        return _begun_block.decode(data).content_block.type
+    except WRONG:
+        return ""
 
 
 def _arguments(value: msgspec.Raw) -> str:

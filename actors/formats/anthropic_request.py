@@ -22,7 +22,11 @@ from .asked import NO_PARAMETERS, Question
 from .asked_types import Message, Part, Text, ToolCall
 
 _LEAST_BUDGET: Final = 1024
-_IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_IMAGES: Final = {
+    **{kind: kind for kind in ("image/jpeg", "image/png", "image/gif", "image/webp")},
+    "image/jpg": "image/jpeg",  # not registered, and widely used
+}
+"""The media types that it takes, by the names that clients have for them."""
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
 _TIERS: Final = {None: None, "auto": None, "default": "standard_only"}
 _encode: Final = msgspec.json.Encoder().encode
@@ -228,6 +232,7 @@ def _source(url: str, where: str, question: Question) -> Block:
         return {"type": "url", "url": url}
     head, _, data = url[5:].partition(",")
     media_type, _, coding = head.partition(";")
-    if media_type.lower() not in _IMAGES or coding.lower() != "base64":
+    kind = _IMAGES.get(media_type.lower())
+    if kind is None or coding.lower() != "base64":
         raise question.refused(where, "it is no JPEG, PNG, GIF or WebP in base64")
-    return {"type": "base64", "media_type": media_type.lower(), "data": data}
+    return {"type": "base64", "media_type": kind, "data": data}

@@ -17,7 +17,7 @@ from sluice.actors.providers.upstream_failures import in_band
 from .completion import NOTHING, Calls, WholeMessage, begun, said, usage_of
 from .format import Choice, Chunk, Delta, LastChunk
 from .provider_errors import told
-from .reading import WRONG, check_utf8, event_type, pass_over, read_answer
+from .reading import WRONG, check_utf8, event_type, pass_over, read_answer, type_of, without_halves
 from .sse import SseEvent
 
 FINISH_REASONS: Final = {
@@ -112,6 +112,13 @@ _READ: Final = frozenset({
     "message-start", "content-start", "content-delta", "tool-plan-delta", "tool-call-start",
     "tool-call-delta", "tool-call-end", "message-end",
 })  # fmt: skip
+_CALL_ENDS: Final = "tool-call-end"
+_ENDED_BY: Final = {"content-start": "content-end", "tool-call-start": _CALL_ENDS}
+_NEEDED: Final = frozenset({
+    b"message-start", b"content-start", b"content-end", b"tool-call-start", b"tool-call-delta",
+    b"tool-call-end", b"message-end",
+})  # fmt: skip
+"""Events without which a stream is none: all but the pieces of its text."""
 
 
 class CohereProvider:
@@ -151,10 +158,12 @@ class CohereProvider:
 class CohereReader:
     """Reads the events of one stream."""
 
-    __slots__ = ("_calls",)
+    __slots__ = ("_calls", "_open")
 
     def __init__(self) -> None:
         self._calls = Calls()
+        self._open = ""
+        """The type of the event that ends what has begun; empty: nothing has."""
 
     def read(self, event: SseEvent) -> Chunk:
         """The chunk in ``event``, which may say nothing."""
@@ -164,11 +173,14 @@ class CohereReader:
                 check_utf8(data)
             found = _event.decode(data)
         except WRONG as error:
-            pass_over(data, _READ, error)
-            return NOTHING
+            whole = without_halves(data)
+            if whole != data:
+                return self.read(SseEvent(whole, event.event))
+            return self._unread(event, error)
         delta = found.delta
         if found.type == "content-delta" and delta is not None and delta.message is not None:
             return _content(delta.message.content)
+        self._go_on(found.type)
         return self._other(found.type, delta if delta is not None else _Delta())
 
     def skim(self, event: SseEvent) -> Chunk:
@@ -179,7 +191,11 @@ class CohereReader:
                 check_utf8(data)
             found = event_type.decode(data)
         except WRONG:
-            return self.read(event)
+            whole = without_halves(data)
+            return self.skim(SseEvent(whole, event.event)) if whole != data else self.read(event)
+        if found.type == "content-delta":
+            return NOTHING
+        self._go_on(found.type)
         return self.read(event) if found.type == "message-end" else NOTHING
 
     def _other(self, kind: str, delta: _Delta) -> Chunk:
@@ -205,6 +221,33 @@ class CohereReader:
                 function = _first_call(message).function or _Function()
                 return self._calls.go_on(function.arguments)
         return NOTHING
+
+    def _unread(self, event: SseEvent, error: Exception) -> Chunk:
+        """An event that is not as we know it: of a type that we do not read, or garbage."""
+        needed = self._open == _CALL_ENDS or event.event in _NEEDED
+        pass_over(event.data, _READ, error, needed=needed)
+        return NOTHING
+
+    def follows(self, said: SseEvent) -> bool | None:
+        """By its type."""
+        match type_of(said.data):
+            case "content-start" | "tool-call-start" | "message-end":
+                return not self._open
+            case "content-delta" | "content-end":
+                return self._open == "content-end"
+            case "tool-call-delta" | "tool-call-end":
+                return False
+        return None
+
+    def _go_on(self, kind: str) -> None:
+        """Take note of an event that was read."""
+        if kind in _ENDED_BY:
+            self._open = _ENDED_BY[kind]
+        elif kind == self._open:
+            self._open = ""
+
+    def usage_begun(self) -> None:
+        """Nothing: it is told with the end."""
 
 
 def _content(content: _Content | list[_Content] | None) -> Chunk:

@@ -126,6 +126,19 @@ class Reader(Protocol):
         Raises `Failure` for garbage, and for an error told in-band.
         """
 
+    def follows(self, said: Any) -> bool | None:
+        """Whether ``said``, to be read next, may come after what was, and a piece of text.
+
+        False: something was between that must not be missing, or a tool call is under way, whose
+        pieces must not either. None: that is for the next event to say.
+        """
+
+    def usage_begun(self) -> dict[str, Any] | None:
+        """The usage that was told of an answer as it began, and is in no chunk; None: none was.
+
+        It is a part of what is told at the end, and all that is known of an answer without one.
+        """
+
     def skim(self, said: Any) -> Chunk | None:
         """`read`, for who does not need what it says: no deltas, a usage only with its choices."""
 

@@ -5,6 +5,7 @@ Source: the types of the official SDK (``openai.types.chat.ChatCompletionChunk``
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from sluice.actors.providers.upstream_failures import in_band
 
 from .format import ABSENT, Chunk
 from .provider_errors import told_in
-from .reading import WRONG, check_utf8, malformed, read_answer
+from .reading import WRONG, check_utf8, malformed, read_answer, without_halves
 
 
 class WholeAnswer(msgspec.Struct):
@@ -42,6 +43,8 @@ class _Skimmed(msgspec.Struct, gc=False):
 
 
 _DONE: Final = b"[DONE]"
+_CALLS: Final = re.compile(rb'"(tool_calls|function_call)"\s*+:\s*+[\[{]\s*+["{]')
+"""How a piece of a call begins. Within a string its quotes would be escaped, so it is no text."""
 _PLAIN: Final = Chunk()
 _NULL_USAGE: Final = Chunk(usage=None)
 
@@ -60,6 +63,21 @@ class OpenAIProvider:
         """Itself: there is nothing to remember."""
         return self
 
+    def follows(self, said: bytes) -> bool | None:
+        """Unless it has a piece of a call, or ends an answer that has one."""
+        chunk = self.read(said)
+        if chunk is None or not chunk.choices:  # the reason for the end may have been before it
+            return None
+        return not any(
+            choice.delta.tool_calls
+            or choice.delta.function_call
+            or choice.finish_reason in {"tool_calls", "function_call"}
+            for choice in chunk.choices
+        )
+
+    def usage_begun(self) -> None:
+        """Nothing: a usage is in chunks."""
+
     def read(self, said: bytes) -> Chunk | None:
         """The chunk in ``said``; None for ``[DONE]``, with or without blanks around it."""
         if said == _DONE:
@@ -69,6 +87,9 @@ class OpenAIProvider:
                 check_utf8(said)
             chunk = _chunk.decode(said)
         except WRONG as error:
+            whole = without_halves(said)
+            if whole != said:
+                return self.read(whole)
             _check_end(said, error)
             return None
         if chunk.error is not None:
@@ -86,6 +107,9 @@ class OpenAIProvider:
                 check_utf8(said)
             skimmed = _skimmed.decode(said)
         except WRONG:
+            whole = without_halves(said)
+            if whole != said:
+                return self.skim(whole)
             return self.read(said)  # an end marker with blanks, an error told in-band, or garbage
         if skimmed.error is not None:
             raise _error_in(said)
@@ -100,13 +124,13 @@ class OpenAIProvider:
 
     def as_completion(self, body: bytes) -> bytes:
         """The same: OpenAI's words are what all translate to."""
-        return self.check_whole(body)
+        return without_halves(self.check_whole(body))
 
 
 def _check_end(data: bytes, error: Exception) -> None:
     """What is no JSON must be the end marker."""
     if data.strip() != _DONE:
-        raise malformed("chunk", "streaming") from error
+        raise malformed("answer" if _CALLS.search(data) else "chunk", "streaming") from error
 
 
 def _error_in(said: bytes) -> Failure:

@@ -15,13 +15,22 @@ MALFORMED: Final = "malformed_chunk"
 class Doubt:
     """Reads on after a malformed frame, and holds its failure until a good one has followed.
 
-    Two in a row are a failure, and so is one that nothing but the end marker follows.
+    Two in a row are a failure, and so is one that nothing but the end marker follows. So is one
+    that was more than a piece of text, as far as what follows it can tell: without the beginning
+    of a block a stream is none, and a call without a piece of its arguments is another call.
+
+    Args:
+        read: as the reader does, or skims.
+        follows: see `Reader`.
     """
 
-    __slots__ = ("_read", "dropped", "pending")
+    __slots__ = ("_follows", "_read", "dropped", "pending")
 
-    def __init__(self, read: Callable[[Any], Chunk | None]) -> None:
+    def __init__(
+        self, read: Callable[[Any], Chunk | None], follows: Callable[[Any], bool | None]
+    ) -> None:
         self._read = read
+        self._follows = follows
         self.pending: Failure | None = None
         """Of a frame that no good one has followed yet."""
         self.dropped = 0
@@ -38,11 +47,15 @@ class Doubt:
 
     def read(self, said: Any) -> Chunk | None:
         """As the reader does. Raises `Failure`, that of the frame before included."""
-        chunk = self._read(said)
         failure = self.pending
-        if failure is not None:
-            if chunk is None or (chunk.ends and not chunk.says_something):
-                raise failure
+        if failure is None:
+            return self._read(said)
+        follows = self._follows(said)
+        chunk = self._read(said)
+        is_end = chunk is None or (chunk.ends and not chunk.says_something)
+        if is_end or follows is False:
+            raise failure
+        if follows:
             self.pending = None
             self.dropped += 1
         return chunk

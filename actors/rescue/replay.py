@@ -41,6 +41,8 @@ def told_by(
         told.add(frame)
         if isinstance(said, SseEvent) and _begins_a_foreign_block(said):
             told.obstacle = "not_text"
+    if told.usage is None:
+        told.usage = reader.usage_begun()
     return told
 
 

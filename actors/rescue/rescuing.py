@@ -83,6 +83,7 @@ async def _try(
         if failure is None:
             tried.over, tried.result = True, by
             return
+        splice.broke_off(None if stream.flow is None else stream.flow.usage_begun())
         if splice.went_on:
             stream.rescues.append(Rescue(tried.broke, by))
             tried.broke, tried.result = model.provider, "failed"

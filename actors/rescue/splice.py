@@ -43,8 +43,11 @@ class Splice:
             if choice.get("index", 0) == 0
         ]
         usage = frame.get("usage")
-        if not any(map(_says_something, choices)) and (choices or not usage):
-            return None
+        if not any(map(_says_something, choices)):
+            # Before its end it is a usage so far; behind it some tell it with an empty choice.
+            if not usage or (choices and self.told.finish_reason is None):
+                return None
+            choices = []
         spliced = {**frame, "choices": choices}
         for key in ENVELOPE:
             spliced.pop(key, None)
@@ -54,6 +57,11 @@ class Splice:
         self.told.add(spliced)
         self.went_on = True
         return spliced
+
+    def broke_off(self, usage: Frame | None) -> None:
+        """The other answer broke off too. ``usage``: what it said of it as it began."""
+        if self.went_on and usage is not None and self.told.usage is self._usage_before:
+            self.told.usage = self._usage(usage)
 
     def end(self) -> None:
         """The other answer is over. Raises `Differs`, if it did not come as far as the first."""

@@ -56,6 +56,7 @@ class Flow:
         "_feed",
         "_held",
         "_keep",
+        "_may_follow",
         "_on_content",
         "_opened",
         "_opening",
@@ -82,6 +83,7 @@ class Flow:
         "pending",
         "sent_at",
         "told_chunks",
+        "usage_begun",
     )
 
     def __init__(  # noqa: PLR0913 -- a flow is where these meet
@@ -118,6 +120,8 @@ class Flow:
         )
         reader = provider_format.reader()
         self._read = reader.read
+        self._may_follow = reader.follows
+        self.usage_begun = reader.usage_begun
         same = provider_format.name == client_format.name
         self._render = client_format.render if same else client_format.compose
         self._skim = reader.skim if same and not client_format.reads_text else reader.read
@@ -193,11 +197,11 @@ class Flow:
                 if chunk is None:
                     self.ended = True
                     break
-                if kept is not None:
-                    kept.append(said)
                 if self.first_content_at is None:
                     self._look_for_content(chunk, now)
                 made = self._render(said, chunk)
+                if kept is not None:  # what cannot be told, its client has not
+                    kept.append(said)
                 if isinstance(made, bytes) and b"\n" not in made:
                     self.chunks += 1
                     self.events += 1
@@ -241,7 +245,7 @@ class Flow:
         if self._doubt is None:
             if not self.events:
                 raise failure
-            self._doubt = Doubt(self._read)
+            self._doubt = Doubt(self._read, self._may_follow)
         self._doubt.over(failure)
         self._read = self._doubt.read
 

@@ -69,6 +69,7 @@ class AnthropicClient:
         self._open: str | None = None
         """The kind of the block that is open, which is the last one."""
         self._call = OpenCall()
+        self._has_called = False
         self._reason: str | None = None
         self._usage = Usage()
 
@@ -97,7 +98,7 @@ class AnthropicClient:
             try:
                 started = _started.decode(said.data)
             except msgspec.MsgspecError as error:
-                raise malformed("chunk", "streaming") from error
+                raise malformed("answer", "streaming") from error
             self._blocks = started.index + 1
             self._open = started.content_block.type
         elif said.event == b"content_block_stop":
@@ -130,9 +131,10 @@ class AnthropicClient:
             self._reason = "refusal"
         for piece in calls_in(delta.tool_calls):
             self._say_call(piece, events)
-        if choice.finish_reason is not None:
+        if choice.finish_reason:  # some who speak like OpenAI say an empty one until the end
             self._stop_block(events)
-            self._reason = self._reason or stop_reason_of(choice.finish_reason)
+            called = self._has_called
+            self._reason = self._reason or stop_reason_of(choice.finish_reason, called=called)
 
     def _add(self, kind: str, form: bytes, value: object, events: list[Event]) -> None:
         """More of a block of ``kind``, which is started unless it is the one that is open."""
@@ -147,6 +149,7 @@ class AnthropicClient:
     def _say_call(self, piece: CallPiece, events: list[Event]) -> None:
         if self._call.begins_with(piece):
             self._start_block("tool_use", tool_use_of(piece, {}), events)
+            self._has_called = True
         if piece.function.arguments:
             self._add_delta(_INPUT, piece.function.arguments, events)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from sluice.actors.ids import new_id
 
-from .completion import CallPiece, Message, Usage, arguments_of, read_completion
+from .completion import CallPiece, Message, Usage, arguments_of, read_completion, reason_of
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -24,9 +24,12 @@ _STOP_REASONS: Final = {
 }
 
 
-def stop_reason_of(finish_reason: str | None) -> str:
-    """Anthropic's word for the end of an answer. A word that is not OpenAI's is a natural end."""
-    return _STOP_REASONS.get(finish_reason or "", "end_turn")
+def stop_reason_of(finish_reason: str | None, *, called: bool) -> str:
+    """Anthropic's word for the end of an answer. A word that is not OpenAI's is a natural end.
+
+    ``called``: it calls a tool.
+    """
+    return _STOP_REASONS.get(reason_of(finish_reason, called=called), "end_turn")
 
 
 def usage_of(usage: Usage) -> dict[str, Any]:
@@ -40,6 +43,8 @@ def usage_of(usage: Usage) -> dict[str, Any]:
         counts["cache_creation_input_tokens"] = usage.written
     if usage.reasoning:
         counts["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    if usage.finished_by is not None:
+        counts["finished_by"] = usage.finished_by
     return counts
 
 
@@ -75,8 +80,10 @@ def as_message(body: bytes, model: str) -> bytes:
     ``model`` is what the client called it. Raises a 502 `Failure`.
     """
     choice, usage = read_completion(body)
-    reason = "refusal" if choice.message.refusal else stop_reason_of(choice.finish_reason)
-    return _encode(message_of(model, _content(choice.message), reason, usage))
+    message = choice.message
+    reason = stop_reason_of(choice.finish_reason, called=bool(message.tool_calls))
+    reason = "refusal" if message.refusal else reason
+    return _encode(message_of(model, _content(message), reason, usage))
 
 
 def _content(message: Message) -> list[dict[str, Any]]:

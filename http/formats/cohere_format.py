@@ -128,9 +128,9 @@ class CohereClient:
         self._add("text", delta.refusal, events)
         for piece in calls_in(delta.tool_calls):
             self._say_call(piece, events)
-        if choice.finish_reason is not None:
+        if choice.finish_reason:  # some who speak like OpenAI say an empty one until the end
             self._stop_part(events)
-            self._reason = finish_reason_of(choice.finish_reason)
+            self._reason = finish_reason_of(choice.finish_reason, called=self._calls > 0)
 
     def _add(self, kind: str, value: object, events: list[Event]) -> None:
         """More of a part of ``kind``, which is started unless it is the one that is open."""
@@ -225,4 +225,4 @@ def _read_start(data: bytes) -> _Started:
     try:
         return _started.decode(data)
     except msgspec.MsgspecError as error:
-        raise malformed("chunk", "streaming") from error
+        raise malformed("answer", "streaming") from error

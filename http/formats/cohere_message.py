@@ -12,7 +12,7 @@ import msgspec
 
 from sluice.actors.ids import new_id
 
-from .completion import CallPiece, Message, Usage, read_completion
+from .completion import CallPiece, Message, Usage, read_completion, reason_of
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -26,15 +26,19 @@ _FINISH_REASONS: Final = {
 """Cohere has no word for an answer that a filter ended: ``ERROR`` is the one for "not whole"."""
 
 
-def finish_reason_of(finish_reason: str | None) -> str:
-    """Cohere's word for the end of an answer. A word that is not OpenAI's is a natural end."""
-    return _FINISH_REASONS.get(finish_reason or "", "COMPLETE")
+def finish_reason_of(finish_reason: str | None, *, called: bool) -> str:
+    """Cohere's word for the end of an answer. A word that is not OpenAI's is a natural end.
+
+    ``called``: it calls a tool.
+    """
+    return _FINISH_REASONS.get(reason_of(finish_reason, called=called), "COMPLETE")
 
 
 def usage_of(usage: Usage) -> dict[str, Any]:
     """Tokens as Cohere counts them. What is billed is not known here: the same is told."""
     tokens = {"input_tokens": usage.prompt, "output_tokens": usage.completion}
-    return {"billed_units": tokens, "tokens": tokens, "cached_tokens": usage.cached}
+    counts = {"billed_units": tokens, "tokens": tokens, "cached_tokens": usage.cached}
+    return counts if usage.finished_by is None else {**counts, "finished_by": usage.finished_by}
 
 
 def response_id() -> str:
@@ -53,7 +57,9 @@ def as_response(body: bytes) -> bytes:
     choice, usage = read_completion(body)
     response = {
         "id": response_id(),
-        "finish_reason": finish_reason_of(choice.finish_reason),
+        "finish_reason": finish_reason_of(
+            choice.finish_reason, called=bool(choice.message.tool_calls)
+        ),
         "message": _message(choice.message),
         "usage": usage_of(usage),
     }

@@ -69,6 +69,16 @@ def read_completion(body: bytes) -> tuple[Choice, Usage]:
     return choice, usage_in(completion.usage)
 
 
+def reason_of(finish_reason: str | None, *, called: bool) -> str:
+    """Why the answer is over. One that ends with the call it was told to make is OpenAI's ``stop``.
+
+    In the other formats every answer that calls a tool ends for that reason, and clients go by it.
+    """
+    if called and finish_reason in {None, "stop"}:
+        return "tool_calls"
+    return finish_reason or ""
+
+
 def arguments_of(call: CallPiece) -> dict[str, msgspec.Raw]:
     """The arguments of a whole call: an object. Raises a 502 `Failure`."""
     try:
@@ -102,7 +112,7 @@ def text_in(value: object) -> str:
     if not value:
         return ""
     if not isinstance(value, str):
-        raise _malformed_chunk()
+        raise _malformed()
     return value
 
 
@@ -113,7 +123,7 @@ def calls_in(tool_calls: object) -> list[CallPiece]:
     try:
         return msgspec.convert(tool_calls, list[CallPiece])
     except msgspec.ValidationError as error:
-        raise malformed("chunk", "streaming") from error
+        raise _malformed() from error
 
 
 class OpenCall:
@@ -134,7 +144,7 @@ class OpenCall:
         if piece.index == self._index and piece.id in {None, "", self._id}:
             return False
         if not piece.function.name:
-            raise _malformed_chunk()
+            raise _malformed()
         self._index, self._id = piece.index, piece.id or ""
         return True
 
@@ -153,6 +163,8 @@ class Usage(NamedTuple):
     written: int = 0
     """To a cache."""
     reasoning: int = 0
+    finished_by: dict[str, Any] | None = None
+    """Who gave the rest of an answer that broke off, and is counted here too: see `Splice`."""
 
 
 def usage_in(usage: object) -> Usage:
@@ -160,12 +172,14 @@ def usage_in(usage: object) -> Usage:
     if not isinstance(usage, dict):
         return Usage()
     prompt, completion = (usage.get(f"{each}_tokens_details") for each in ("prompt", "completion"))
+    finisher = usage.get("finished_by")
     return Usage(
         _count(usage, "prompt_tokens"),
         _count(usage, "completion_tokens"),
         _count(prompt, "cached_tokens"),
         _count(prompt, "cache_write_tokens"),
         _count(completion, "reasoning_tokens"),
+        finisher if isinstance(finisher, dict) else None,
     )
 
 
@@ -174,5 +188,6 @@ def _count(counts: object, name: str) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _malformed_chunk() -> Failure:
-    return malformed("chunk", "streaming")
+def _malformed() -> Failure:
+    """Of a chunk that could be read, and must not be left out: nobody would know what it said."""
+    return malformed("answer", "streaming")

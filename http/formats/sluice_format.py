@@ -46,7 +46,7 @@ class SluiceClient:
         for choice in chunk.choices[:1]:
             if isinstance(choice.delta.content, str) and choice.delta.content:
                 events.append(Event(_encode({"text": choice.delta.content})))
-            if choice.finish_reason is not None:
+            if choice.finish_reason:  # some who speak like OpenAI say an empty one until the end
                 self._finish_reason = choice.finish_reason
         if isinstance(chunk.usage, dict):
             events.append(Event(_encode(chunk.usage), b"usage"))

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from tests.actors.metrics.told import a_report
 
-from sluice.actors.metrics.reports import Attempt, RequestReport
+from sluice.actors.metrics.reports import Attempt, RequestReport, Rescue
 from sluice.actors.settings import ProviderSettings, Secret
 from sluice.ops import logs
 
@@ -103,6 +103,26 @@ def test_the_calls_of_a_request_that_took_several_are_told_each(logged: Logged) 
             "duration_ms": 1500.0,
         },
     ]
+
+
+def test_an_answer_that_was_rescued_tells_whose_broke_off_and_who_finished_it(
+    logged: Logged,
+) -> None:
+    cut = Attempt("openai", "failure", 0.5, "gpt", 200, "provider_cut", 2.0, dropped=1)
+    rest = Attempt("anthropic", "success", 0.5, "claude", 200, "", 1.5, dropped=2)
+    rescued = msgspec.structs.replace(
+        REPORT,
+        provider="anthropic",
+        model="claude",
+        attempts=(cut, rest),
+        rescues=(Rescue("openai", "continued"),),
+    )
+    with logged() as lines:
+        logs.request_line(rescued)
+    (line,) = lines
+    assert (line["provider"], line["model"]) == ("anthropic", "claude")
+    assert line["rescues"] == ["openai continued"]
+    assert line["malformed"] == 3
 
 
 def test_a_request_that_was_turned_away_has_no_times_of_a_stream(logged: Logged) -> None:

@@ -100,6 +100,13 @@ def test_anthropic_gets_images_by_url_and_in_base64() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["image/jpg", "IMAGE/JPEG"])
+def test_anthropic_gets_a_jpeg_by_its_name_whatever_the_client_calls_it(kind: str) -> None:
+    part = {"type": "image_url", "image_url": {"url": f"data:{kind};base64,/9j/4A=="}}
+    (message,) = anthropic(messages=[{"role": "user", "content": [part]}])["messages"]
+    assert message["content"][0]["source"]["media_type"] == "image/jpeg"
+
+
 @pytest.mark.parametrize("url", ["data:image/svg+xml;base64,x", "data:image/png,x", "data:x"])
 def test_anthropic_takes_no_other_images(url: str) -> None:
     part = {"type": "image_url", "image_url": {"url": url}}

@@ -21,6 +21,7 @@ from sluice.actors.rescue.replay import told_by
 from sluice.actors.settings import Timeouts
 from sluice.actors.streams.flow import Flow
 from sluice.actors.streams.pump import Pump
+from sluice.http.formats.anthropic_format import AnthropicClient
 from sluice.http.formats.openai_format import OpenAIClient
 from sluice.http.formats.sluice_format import SluiceClient
 
@@ -139,9 +140,17 @@ def test_an_error_that_follows_a_malformed_frame_is_told_itself() -> None:
 
 
 def test_only_what_is_malformed_may_be_left_out() -> None:
-    doubt = Doubt(OpenAIProvider().read)
+    doubt = Doubt(OpenAIProvider().read, OpenAIProvider().follows)
     with pytest.raises(Failure):
         doubt.over(Failure("provider_error", "streaming", "no", status=502, code="other"))
+
+
+def test_what_could_not_be_told_is_not_taken_for_told() -> None:
+    odd = event("b").replace(b'"content"', b'"reasoning_content": {}, "reasoning": 5, "content"')
+    flow, _ = translated([event("a"), odd], AnthropicClient("m"))
+    assert flow.failure is not None
+    assert flow.kept is not None
+    assert told_by(flow.kept, OpenAIProvider(), AnthropicClient("m")).text == "a"
 
 
 def test_our_own_format_is_remembered_by_its_provider_too() -> None:

@@ -136,6 +136,18 @@ def test_a_client_that_gave_a_prefill_itself_has_it_go_on(
     assert messages(way) == [{"role": "assistant", **now}]
 
 
+@pytest.mark.parametrize("number", ["1.10", "1e999", "123456789012345678901234567890"])
+def test_what_a_conversation_says_stays_as_it_is_digit_by_digit_when_an_answer_goes_on(
+    number: str,
+) -> None:
+    before = f'{{"role":"user","content":"hi","x":{number}}}'
+    last = f'{{"role":"assistant","content":"Well,","x":{number}}}'
+    raw = {"messages": msgspec.Raw(f"[{before},{last}]".encode())}
+    way = next(ways(told(" so"), AskedInOpenAI(raw, streamed=True), TAKES_PREFILL))
+    body = way.asked.body_for("openai", None, max_tokens=1).decode()
+    assert f"[{before},{last.replace('Well,', 'Well, so')}]" in body
+
+
 def test_only_a_refusal_of_the_request_means_that_a_prefill_is_not_taken() -> None:
     prefilled, anew = ways(told("a"), asked(), TAKES_PREFILL)
     refusal = refused(400, None, b"")

@@ -133,6 +133,33 @@ def test_usages_are_the_sum_of_what_both_said() -> None:
     }  # fmt: skip
 
 
+def test_what_an_answer_that_broke_off_too_began_with_is_added_once() -> None:
+    def broken(usage: int | None, begun: int) -> Any:
+        told = Delivered(usage={"total_tokens": 5})
+        splice = Splice(told, Overlap("", exact=True), FINISHER)
+        for each in frames("second", "abc", usage=usage or 0)[: None if usage else 3]:
+            splice.take(each)
+        splice.broke_off({"total_tokens": begun})
+        assert told.usage is not None
+        return told.usage["total_tokens"]
+
+    assert broken(None, 3) == 8
+    assert broken(7, 3) == 12
+    untouched = Splice(Delivered(), Overlap("abc", exact=True), FINISHER)
+    untouched.broke_off({"total_tokens": 3})
+    assert untouched.told.usage is None
+
+
+def test_a_usage_behind_the_end_is_told_although_it_comes_with_an_empty_choice() -> None:
+    *second, last = frames("second", "abc", usage=7)
+    empty = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+    early = {**second[0], "usage": {"total_tokens": 1}}
+    seen = spliced(frames("first", "abc")[:3], [early, *second[1:], {**last, "choices": [empty]}])
+    assert [each["usage"]["total_tokens"] for each in seen if each.get("usage")] == [7]
+    assert seen[-1]["choices"] == []
+    check_valid(seen)
+
+
 def test_a_second_train_of_thought_is_not_told() -> None:
     begun = frames("first", "abc", reasoning="hmm")[:3]
     seen = spliced(begun, frames("second", "xyz", reasoning="so"))

@@ -96,6 +96,24 @@ def test_the_reason_for_the_end_is_told_in_anthropics_word(reason: str, told_as:
     assert delta["delta"] == {"stop_reason": told_as, "stop_sequence": None}
 
 
+def test_an_answer_that_calls_a_tool_ends_for_that_although_openai_calls_it_a_stop() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    events = told(AnthropicClient("claude"), [chunk({"tool_calls": [call]}), chunk(reason="stop")])
+    whole = whole_from(AnthropicClient("claude"), {"tool_calls": [call]})
+    assert datas(events)[-2]["delta"]["stop_reason"] == "tool_use"
+    assert msgspec.json.decode(whole)["stop_reason"] == "tool_use"
+    shortened = [chunk({"tool_calls": [call]}), chunk(reason="length")]
+    last = datas(told(AnthropicClient("claude"), shortened))[-2]
+    assert last["delta"]["stop_reason"] == "max_tokens"
+
+
+def test_a_reason_that_is_empty_is_none() -> None:
+    said = [chunk({"content": piece}, reason="") for piece in ("On", "ce")]
+    events = told(AnthropicClient("claude"), [*said, chunk(reason="length")])
+    assert blocks_in(events) == [("text", "", "Once")]
+    assert datas(events)[-2]["delta"]["stop_reason"] == "max_tokens"
+
+
 def test_cached_tokens_are_not_counted_among_the_inputs() -> None:
     *_, delta, _ = datas(told(AnthropicClient("claude"), chunks([])))
     assert delta["usage"] == {
@@ -159,7 +177,7 @@ def test_calls_without_an_id_get_one_and_those_with_one_index_are_told_apart_by_
 def test_a_delta_that_is_not_openais_ends_the_answer_honestly(delta: dict[str, Any]) -> None:
     with pytest.raises(Failure) as raised:
         AnthropicClient("claude").compose(None, chunk(delta))
-    assert (raised.value.code, raised.value.status) == ("malformed_chunk", 502)
+    assert (raised.value.code, raised.value.status) == ("malformed_answer", 502)
 
 
 def test_a_piece_of_a_call_that_is_over_is_not_put_into_another() -> None:

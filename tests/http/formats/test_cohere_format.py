@@ -97,6 +97,21 @@ def test_the_last_event_tells_the_reason_for_the_end_and_the_usage(
     assert end["delta"] == {"finish_reason": told_as, "usage": usage}
 
 
+def test_an_answer_that_calls_a_tool_ends_for_that_although_openai_calls_it_a_stop() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    events = told(CohereClient(), [chunk({"tool_calls": [call]}), chunk(reason="stop")])
+    whole = whole_from(CohereClient(), {"tool_calls": [call]})
+    assert datas(events)[-1]["delta"]["finish_reason"] == "TOOL_CALL"
+    assert msgspec.json.decode(whole)["finish_reason"] == "TOOL_CALL"
+
+
+def test_a_reason_that_is_empty_is_none() -> None:
+    said = [chunk({"content": piece}, reason="") for piece in ("On", "ce")]
+    events = told(CohereClient(), [*said, chunk(reason="length")])
+    assert parts_in(events) == [("text", "", "Once")]
+    assert datas(events)[-1]["delta"]["finish_reason"] == "MAX_TOKENS"
+
+
 def test_a_refusal_is_text() -> None:
     events = told(CohereClient(), [chunk({"refusal": "I will not."}), chunk(reason="stop")])
     assert parts_in(events) == [("text", "", "I will not.")]
@@ -121,7 +136,7 @@ def test_a_call_without_arguments_says_that_they_are_an_empty_object(arguments: 
 def test_a_delta_that_is_not_openais_ends_the_answer_honestly(delta: dict[str, Any]) -> None:
     with pytest.raises(Failure) as raised:
         CohereClient().compose(None, chunk(delta))
-    assert (raised.value.code, raised.value.status) == ("malformed_chunk", 502)
+    assert (raised.value.code, raised.value.status) == ("malformed_answer", 502)
 
 
 # -- the same format on both sides -------------------------------------------------------------

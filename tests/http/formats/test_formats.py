@@ -211,6 +211,14 @@ def test_done_tells_how_the_answer_ended() -> None:
     assert (event.name, decoded(event.data)) == (b"done", {"finish_reason": "stop"})
 
 
+def test_a_reason_that_is_empty_is_none() -> None:
+    client = SluiceClient()
+    render(client, STOP)
+    render(client, TEXT.replace(b"null", b'""'))
+    (event,) = client.end()
+    assert decoded(event.data) == {"finish_reason": "stop"}
+
+
 def test_a_browser_is_told_how_soon_to_reconnect() -> None:
     assert SluiceClient().preamble() == b"retry: 1000\n"
 
