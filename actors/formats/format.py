@@ -16,6 +16,9 @@ from sluice.actors.failures import Failure
 from .sse import SseEvent
 
 
+_NO_REST: Final = (None,) * 7
+
+
 class Delta(msgspec.Struct, gc=False, omit_defaults=True):
     """What one choice adds. Fields that we only pass on are not read."""
 
@@ -42,6 +45,20 @@ class Delta(msgspec.Struct, gc=False, omit_defaults=True):
             or self.function_call
             or self.audio
         )
+
+    @property
+    def text_alone(self) -> str:
+        """The content, if that is text and, but for the role, all there is: else empty."""
+        rest = (
+            self.reasoning_content,
+            self.reasoning_signature,
+            self.reasoning,
+            self.refusal,
+            self.tool_calls,
+            self.function_call,
+            self.audio,
+        )
+        return self.content if isinstance(self.content, str) and rest == _NO_REST else ""
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -72,11 +89,23 @@ class Chunk(msgspec.Struct, gc=False):
         """Whether the wait for the first content ends with it."""
         return any(choice.finish_reason or choice.delta.says_something for choice in self.choices)
 
+    @property
+    def text_alone(self) -> str:
+        """The text that it adds to an answer, if it says nothing else, as most do: else empty."""
+        if len(self.choices) != 1 or not (self.usage is None or self.usage is msgspec.UNSET):
+            return ""
+        choice = self.choices[0]
+        return choice.delta.text_alone if choice.finish_reason is None else ""
+
 
 class LastChunk(Chunk, gc=False):
     """What a format says at the end whose end marker is an event like the others."""
 
     ends: ClassVar[bool] = True
+
+
+TEXT: Final = b"\0"
+"""Where a text's JSON is to be put in a `ClientFormat.text_form`: no JSON has this byte."""
 
 
 class Event(NamedTuple):
@@ -129,6 +158,13 @@ class Reader(Protocol):
     def skim(self, said: Any) -> Chunk | None:
         """`read`, for who does not need what it says: no deltas, a usage only with its choices."""
 
+    def text_alone(self, said: Any) -> str:
+        """The text in an event that has nothing else to say in another format; else empty.
+
+        What it is then, be it garbage, is for `read`. To find that out costs more than to
+        `read`: ask where text is likely.
+        """
+
 
 class ProviderFormat(Protocol):
     """How a provider speaks."""
@@ -180,6 +216,12 @@ class ClientFormat(Protocol):
         """The events that a chunk makes of a provider who speaks another format: as `render`.
 
         ``said`` is not looked at: it is there so that a flow chooses between the two once.
+        """
+
+    def text_form(self) -> Event | None:
+        """What `compose` would make of a chunk that is text alone, with `TEXT` for its JSON.
+
+        Holds until something else is composed. None: that would not be one event, always.
         """
 
     def end(self) -> Sequence[Event]:
