@@ -15,7 +15,6 @@ from sluice.actors.failures import Failure
 
 from .sse import SseEvent
 
-
 _NO_REST: Final = (None,) * 7
 
 

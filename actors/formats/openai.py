@@ -101,7 +101,7 @@ class OpenAIProvider:
         return _NULL_USAGE if skimmed.usage is None else self.read(said)
 
     def text_alone(self, said: bytes) -> str:
-        """The text in a chunk that says nothing else, whose it may be; else empty."""
+        """The text in a chunk that says nothing else, of whichever answer; else empty."""
         try:
             if not said.isascii():
                 check_utf8(said)
