@@ -15,8 +15,6 @@ from sluice.actors.failures import Failure
 
 from .sse import SseEvent
 
-_NO_REST: Final = (None,) * 7
-
 
 class Delta(msgspec.Struct, gc=False, omit_defaults=True):
     """What one choice adds. Fields that we only pass on are not read."""
@@ -45,23 +43,9 @@ class Delta(msgspec.Struct, gc=False, omit_defaults=True):
             or self.audio
         )
 
-    @property
-    def text_alone(self) -> str:
-        """The content, if that is text and, but for the role, all there is: else empty."""
-        rest = (
-            self.reasoning_content,
-            self.reasoning_signature,
-            self.reasoning,
-            self.refusal,
-            self.tool_calls,
-            self.function_call,
-            self.audio,
-        )
-        return self.content if isinstance(self.content, str) and rest == _NO_REST else ""
-
 
 class Choice(msgspec.Struct, gc=False):
-    """One of the ``n`` answers."""
+    """One of the ``n`` answers; as OpenAI writes it, its reason is there, null until the last."""
 
     index: int = 0
     delta: Delta = msgspec.field(default_factory=Delta)
@@ -70,6 +54,9 @@ class Choice(msgspec.Struct, gc=False):
 
 ABSENT: Final[list[Choice]] = []
 """The choices of a chunk that says nothing of choices: it is none. Never changed."""
+
+
+_NO_REST: Final = (None,) * 8
 
 
 class Chunk(msgspec.Struct, gc=False):
@@ -91,10 +78,24 @@ class Chunk(msgspec.Struct, gc=False):
     @property
     def text_alone(self) -> str:
         """The text that it adds to an answer, if it says nothing else, as most do: else empty."""
-        if len(self.choices) != 1 or not (self.usage is None or self.usage is msgspec.UNSET):
+        if len(self.choices) != 1:
             return ""
         choice = self.choices[0]
-        return choice.delta.text_alone if choice.finish_reason is None else ""
+        delta = choice.delta
+        text = delta.content
+        if not isinstance(text, str) or not (self.usage is None or self.usage is msgspec.UNSET):
+            return ""
+        rest = (
+            choice.finish_reason,
+            delta.reasoning_content,
+            delta.reasoning_signature,
+            delta.reasoning,
+            delta.refusal,
+            delta.tool_calls,
+            delta.function_call,
+            delta.audio,
+        )
+        return text if rest == _NO_REST else ""
 
 
 class LastChunk(Chunk, gc=False):

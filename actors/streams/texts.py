@@ -7,7 +7,7 @@ they are told in the form that the client's format gives, until something else i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -48,20 +48,29 @@ class Texts:
         self._form = b"" if form is None else self._frames.form(form)
         return made
 
+    def interrupt(self) -> None:
+        """What comes next goes the long way."""
+        self._form = b""
+
     def told(
-        self, events: Iterable[Any], out: list[bytes], kept: list[Any] | None
+        self, events: Iterator[Any], out: list[bytes], kept: list[Any] | None
     ) -> Iterator[Any]:
         """Tell into ``out`` those ``events`` that go the short way, and keep them in ``kept``.
 
         The others are the caller's, one by one: those that it composes have to go into ``out``
-        before it asks for the next one.
+        before it asks for the next one. They are all of them unless it was text that was told
+        last: so a stream of something else costs what it would cost without this.
         """
+        return self._told(events, out, kept) if self._form else events
+
+    def _told(
+        self, events: Iterator[Any], out: list[bytes], kept: list[Any] | None
+    ) -> Iterator[Any]:
         frames, text_alone = self._frames, self._text_alone
         for said in events:
-            # Where nothing was composed of the event before, be it malformed, there is no form.
             text = text_alone(said) if (form := self._form) else ""
             if not text:
-                self._form = b""
+                self.interrupt()
                 yield said
                 continue
             if kept is not None:

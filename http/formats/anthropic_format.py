@@ -126,9 +126,12 @@ class AnthropicClient:
 
     def _say(self, choice: Choice, events: list[Event]) -> None:
         delta = choice.delta
-        self._add("thinking", _THINKING, delta.reasoning_content or delta.reasoning, events)
-        self._add("thinking", _SIGNATURE, delta.reasoning_signature, events)
-        self._add("text", _TEXT, delta.content, events)
+        if thought := delta.reasoning_content or delta.reasoning:
+            self._add("thinking", _THINKING, thought, events)
+        if delta.reasoning_signature:
+            self._add("thinking", _SIGNATURE, delta.reasoning_signature, events)
+        if delta.content:
+            self._add("text", _TEXT, delta.content, events)
         if delta.refusal:
             self._add("text", _TEXT, delta.refusal, events)
             self._reason = "refusal"
@@ -141,8 +144,6 @@ class AnthropicClient:
     def _add(self, kind: str, form: bytes, value: object, events: list[Event]) -> None:
         """More of a block of ``kind``, which is started unless it is the one that is open."""
         text = text_in(value)
-        if not text:
-            return
         if self._open != kind:
             self._call.close()
             self._start_block(kind, _EMPTY[kind], events)

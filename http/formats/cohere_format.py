@@ -127,9 +127,12 @@ class CohereClient:
 
     def _say(self, choice: Choice, events: list[Event]) -> None:
         delta = choice.delta
-        self._add("thinking", delta.reasoning_content or delta.reasoning, events)
-        self._add("text", delta.content, events)
-        self._add("text", delta.refusal, events)
+        if thought := delta.reasoning_content or delta.reasoning:
+            self._add("thinking", thought, events)
+        if delta.content:
+            self._add("text", delta.content, events)
+        if delta.refusal:
+            self._add("text", delta.refusal, events)
         for piece in calls_in(delta.tool_calls):
             self._say_call(piece, events)
         if choice.finish_reason is not None:
@@ -139,8 +142,6 @@ class CohereClient:
     def _add(self, kind: str, value: object, events: list[Event]) -> None:
         """More of a part of ``kind``, which is started unless it is the one that is open."""
         text = text_in(value)
-        if not text:
-            return
         if self._open != kind:
             self._call.close()
             self._stop_part(events)

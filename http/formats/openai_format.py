@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from sluice.actors.failures import Failure
-from sluice.actors.formats.format import TEXT, Choice, Chunk, Delta, Event
+from sluice.actors.formats.format import TEXT, Choice, Chunk, Event
 from sluice.http.errors import openai_body, openai_frame
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -28,14 +28,6 @@ _SPACED: Final = re.compile(rb',\s*+"usage"\s*+:\s*+null')
 """The same as others write it; five times slower to look for."""
 
 
-class _Choice(msgspec.Struct, gc=False):
-    """A choice as OpenAI writes it: its reason is there, null until the last."""
-
-    index: int
-    delta: Delta
-    finish_reason: str | None
-
-
 class _Composer:
     """Writes chunks that no provider has written. All of a stream have the same head."""
 
@@ -45,8 +37,7 @@ class _Composer:
 
     def said(self, choices: Sequence[Choice]) -> bytes:
         """A chunk's JSON, of pieces of answers."""
-        written = [_Choice(each.index, each.delta, each.finish_reason) for each in choices]
-        return b'%b,"choices":%b}' % (self._head or self._begun(), _encode(written))
+        return b'%b,"choices":%b}' % (self._head or self._begun(), _encode(choices))
 
     def text_form(self) -> bytes:
         """The JSON of a chunk that is a piece of text of the first answer, for `TEXT`."""

@@ -60,6 +60,13 @@ CLIENTS: dict[str, tuple[Callable[[], ClientFormat], Callable[[], ClientFormat]]
 }
 PAIRS = [(p, c) for p in PROVIDERS for c in CLIENTS if p != c]
 
+OTHER = {
+    "openai": b'{"choices":[{"delta":{"reasoning_content":"hm"}}]}',
+    "anthropic": b'{"type":"content_block_delta","delta":{"thinking":"hm"}}',
+    "cohere": b'{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"hm"}}}',
+}
+"""What is no text."""
+
 _MADE_UP = re.compile(rb'"id":"[^"]+"|"created":\d+')
 """What differs from answer to answer."""
 
@@ -114,30 +121,44 @@ def framed(provider: ProviderFormat, said: bytes, name: str) -> bytes:
     return event + b"data: " + said + b"\n\n"
 
 
-FRAMES = {
-    name: st.one_of(
-        DATA[name].map(lambda said, name=name: framed(PROVIDERS[name], said, "some")),  # type: ignore[misc]
-        DATA[name].map(lambda said, name=name: framed(PROVIDERS[name], said, "some")),  # type: ignore[misc]
-        st.sampled_from([b": ping\n\n", b"event: error\ndata: {}\n\n", b"<html>\n\n", b"id: 3\n"]),
-    )
-    for name in PROVIDERS
-}
+def frames(name: str) -> st.SearchStrategy[bytes]:
+    """Frames as a provider may send them."""
+    event = DATA[name].map(lambda said: framed(PROVIDERS[name], said, "some"))
+    usual = st.just(framed(PROVIDERS[name], USUAL[name], "some"))
+    other = [b": ping\n\n", b"event: error\ndata: {}\n\n", b"<html>\n\n", b"id: 3\n"]
+    return st.one_of(event, event, usual, st.sampled_from(other))
 
 
-@given(
-    pair=st.sampled_from(PAIRS), data=st.data(), cuts=st.lists(st.integers(0, 5000), max_size=12)
-)
+FRAMES = {name: frames(name) for name in PROVIDERS}
+
+
+@given(pair=st.sampled_from(PAIRS), data=st.data(), cuts=st.lists(st.integers(0, 5000), max_size=6))
 def test_a_client_gets_and_a_flow_knows_the_same_by_both_ways(
     pair: tuple[str, str], data: st.DataObject, cuts: list[int]
 ) -> None:
     provider, client = pair
-    said = [framed(PROVIDERS[provider], USUAL[provider], "first")]
-    said += data.draw(st.lists(FRAMES[provider], max_size=12))
+    together = st.lists(FRAMES[provider], min_size=1, max_size=3).map(b"".join)
+    said = data.draw(st.lists(together, max_size=8))
+    said.insert(0, framed(PROVIDERS[provider], USUAL[provider], "first"))
     body = b"".join(said)
-    places = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts)})
-
-    reads = [body[start:end] for start, end in itertools.pairwise(places)]
+    places = set(itertools.accumulate(map(len, said), initial=0))
+    places |= {cut % (len(body) + 1) for cut in cuts}
+    reads = [body[start:end] for start, end in itertools.pairwise(sorted(places))]
     run(lambda: assert_told_alike(provider, client, reads))
+
+
+@pytest.mark.parametrize(("provider", "client"), PAIRS, ids=[f"{p} to {c}" for p, c in PAIRS])
+def test_a_text_after_a_malformed_frame_ends_the_doubt_about_it(provider: str, client: str) -> None:
+    text, other, bad = (
+        framed(PROVIDERS[provider], said, "some")
+        for said in (USUAL[provider], OTHER[provider], b"{nonsense")
+    )
+
+    def test() -> None:
+        told = assert_told_alike(provider, client, [text, other, text + bad, text, bad, text])
+        assert told.dropped == 2
+
+    run(test)
 
 
 @pytest.mark.parametrize(("provider", "client"), PAIRS, ids=[f"{p} to {c}" for p, c in PAIRS])
@@ -153,7 +174,7 @@ def test_whatever_comes_between_two_texts_is_told_the_same_by_both_ways(
     run(test)
 
 
-def assert_told_alike(provider: str, client: str, reads: list[bytes]) -> None:
+def assert_told_alike(provider: str, client: str, reads: list[bytes]) -> Flow:
     """By both ways, after each of the ``reads`` and at the end."""
     short, long = (Told(PROVIDERS[provider], make()) for make in CLIENTS[client])
     for now, data in enumerate(reads):
@@ -162,6 +183,7 @@ def assert_told_alike(provider: str, client: str, reads: list[bytes]) -> None:
         assert short.state == long.state
     ends = [_MADE_UP.sub(b"", repr(list(each.client.end())).encode()) for each in (short, long)]
     assert ends[0] == ends[1]
+    return short.flow
 
 
 @pytest.mark.parametrize(("provider", "client"), PAIRS, ids=[f"{p} to {c}" for p, c in PAIRS])
@@ -182,8 +204,8 @@ def test_text_that_follows_text_is_not_composed(
 
     def test() -> None:
         told = Told(speaker, make())
-        told.read(said * 3, 1.0)
-        told.read(said * 3, 2.0)
+        for number in (1, 3, 2):
+            told.read(said * number, 1.0)
         assert len(composed) == 1
         assert told.out.count("é".encode()) == 6
 
@@ -201,10 +223,7 @@ class Asked(OpenAIProvider):
 
 
 def test_only_after_a_text_another_one_is_looked_for() -> None:
-    text, thought = (
-        framed(PROVIDERS["openai"], b'{"choices":[{"delta":{"%b":"a"}}]}' % field, "")
-        for field in (b"content", b"reasoning_content")
-    )
+    text, thought = (framed(PROVIDERS["openai"], said["openai"], "") for said in (USUAL, OTHER))
 
     def test() -> None:
         provider = Asked()
