@@ -243,10 +243,7 @@ class Flow:
             self.kept = None
 
     def _leave_out(self, failure: Failure) -> None:
-        """A frame could not be read: raise ``failure``, unless the answer goes on without it.
-
-        Whatever the next one says, it has to be read in doubt.
-        """
+        """A frame could not be read: raise ``failure``, unless the answer goes on without it."""
         if self._doubt is None:
             if not self._frames.events:
                 raise failure
@@ -254,7 +251,7 @@ class Flow:
         self._doubt.over(failure)
         self._read = self._doubt.read
         if self._texts is not None:
-            self._texts.interrupt()
+            self._texts.interrupt()  # whatever the next one says, it is read in doubt
 
     def _cause(self, failure: Failure) -> Failure:
         """``failure``, or that of a malformed frame after which nothing else came."""

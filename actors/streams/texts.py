@@ -70,7 +70,6 @@ class Texts:
         for said in events:
             text = text_alone(said) if (form := self._form) else ""
             if not text:
-                self.interrupt()
                 yield said
                 continue
             if kept is not None:

@@ -201,7 +201,8 @@ DATA = {name: _events(*each) for name, each in _PLACES.items()}
 
 CHANGED = {
     name: [
-        write(_changed(plain("é"), path, value))
+        write(_changed(plain(text), path, value))
+        for text in ("é", "e")
         for path, value in _changes(places)
         for write in (_PLAIN, _twice, _cut)
     ]

@@ -106,7 +106,7 @@ class Told:
         )
 
 
-def run(test: Callable[[], None]) -> None:
+def run(test: Callable[[], object]) -> None:
     """On virtual time: a flow asks for it."""
 
     async def body() -> None:
@@ -167,7 +167,7 @@ def test_whatever_comes_between_two_texts_is_told_the_same_by_both_ways(
 ) -> None:
     def test() -> None:
         for changed in CHANGED[provider]:
-            said = (USUAL[provider], USUAL[provider], changed, USUAL[provider])
+            said = [USUAL[provider]] * 2 + [changed] + [USUAL[provider]] * 2
             reads = [framed(PROVIDERS[provider], each, "some") for each in said]
             assert_told_alike(provider, client, reads)
 
