@@ -36,7 +36,7 @@ class Texts:
         self._client_format = client_format
         self._frames = frames
         self._form = b""
-        """Of the frame of a piece of text; empty: what was told last was something else."""
+        """Of the frame of one more text; empty: what was told last is something else."""
 
     def __repr__(self) -> str:
         return f"<Texts {'under way' if self._form else 'not under way'}>"
@@ -57,15 +57,9 @@ class Texts:
     ) -> Iterator[Any]:
         """Tell into ``out`` those ``events`` that go the short way, and keep them in ``kept``.
 
-        The others are the caller's, one by one: those that it composes have to go into ``out``
-        before it asks for the next one. They are all of them unless it was text that was told
-        last: so a stream of something else costs what it would cost without this.
+        The others are the caller's, one by one: what it makes of one has to be in ``out`` before
+        it asks for the next.
         """
-        return self._told(events, out, kept) if self._form else events
-
-    def _told(
-        self, events: Iterator[Any], out: list[bytes], kept: list[Any] | None
-    ) -> Iterator[Any]:
         frames, text_alone = self._frames, self._text_alone
         for said in events:
             text = text_alone(said) if (form := self._form) else ""
