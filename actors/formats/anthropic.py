@@ -7,12 +7,13 @@ tools that run at the provider's. A redacted thinking block has no words in anot
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from sluice.actors.providers.upstream_failures import in_band
 
+from .alone import only
 from .completion import NOTHING, Calls, WholeMessage, begun, said, usage_of
 from .format import Choice, Chunk, Delta, LastChunk
 from .provider_errors import told_in
@@ -121,6 +122,9 @@ class _Message(msgspec.Struct):
 
 
 _event: Final = msgspec.json.Decoder(_Event)
+_text: Final = msgspec.json.Decoder(
+    only(_Event, type=Literal["content_block_delta"], delta=only(_Delta, "type", text=str))
+)
 _passed: Final = msgspec.json.Decoder(_Passed)
 _message: Final = msgspec.json.Decoder(_Message)
 _begun_block: Final = msgspec.json.Decoder(_BegunBlock)
@@ -219,6 +223,17 @@ class AnthropicReader:
         if found.type != "content_block_delta":
             self._go_on(found.type, data)
         return NOTHING
+
+    def text_alone(self, event: SseEvent) -> str:
+        """The text in a delta that has nothing else; else empty."""
+        data = event.data
+        try:
+            if not data.isascii():
+                check_utf8(data)
+            text: str = _text.decode(data).delta.text
+        except WRONG:
+            return ""
+        return text
 
     def _delta(self, delta: _Delta) -> Chunk:
         if delta.partial_json:

@@ -7,13 +7,14 @@ answer. The plan that precedes tool calls is reasoning.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from sluice.actors.failures import Failure
 from sluice.actors.providers.upstream_failures import in_band
 
+from .alone import only
 from .completion import NOTHING, Calls, WholeMessage, begun, said, usage_of
 from .format import Choice, Chunk, Delta, LastChunk
 from .provider_errors import told
@@ -105,7 +106,11 @@ class _Answer(msgspec.Struct):
     usage: _Usage | None = None
 
 
+_TextPiece: Final = only(_Piece, content=only(_Content, "type", text=str))
 _event: Final = msgspec.json.Decoder(_Event)
+_text: Final = msgspec.json.Decoder(
+    only(_Event, type=Literal["content-delta"], delta=only(_Delta, message=_TextPiece))
+)
 _passed: Final = msgspec.json.Decoder(_Passed)
 _answer: Final = msgspec.json.Decoder(_Answer)
 _READ: Final = frozenset({
@@ -197,6 +202,17 @@ class CohereReader:
             return NOTHING
         self._go_on(found.type)
         return self.read(event) if found.type == "message-end" else NOTHING
+
+    def text_alone(self, event: SseEvent) -> str:
+        """The text in a delta that has nothing else; else empty."""
+        data = event.data
+        try:
+            if not data.isascii():
+                check_utf8(data)
+            text: str = _text.decode(data).delta.message.content.text
+        except WRONG:
+            return ""
+        return text
 
     def _other(self, kind: str, delta: _Delta) -> Chunk:
         if kind == "message-start":

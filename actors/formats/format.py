@@ -45,7 +45,7 @@ class Delta(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class Choice(msgspec.Struct, gc=False):
-    """One of the ``n`` answers."""
+    """One of the ``n`` answers; as OpenAI writes it, its reason is there, null until the last."""
 
     index: int = 0
     delta: Delta = msgspec.field(default_factory=Delta)
@@ -54,6 +54,9 @@ class Choice(msgspec.Struct, gc=False):
 
 ABSENT: Final[list[Choice]] = []
 """The choices of a chunk that says nothing of choices: it is none. Never changed."""
+
+
+_NO_REST: Final = (None,) * 8
 
 
 class Chunk(msgspec.Struct, gc=False):
@@ -72,11 +75,37 @@ class Chunk(msgspec.Struct, gc=False):
         """Whether the wait for the first content ends with it."""
         return any(choice.finish_reason or choice.delta.says_something for choice in self.choices)
 
+    @property
+    def text_alone(self) -> str:
+        """The text that it adds to an answer, if it says nothing else, as most do: else empty."""
+        if len(self.choices) != 1:
+            return ""
+        choice = self.choices[0]
+        delta = choice.delta
+        text = delta.content
+        if not isinstance(text, str) or not (self.usage is None or self.usage is msgspec.UNSET):
+            return ""
+        rest = (
+            choice.finish_reason,
+            delta.reasoning_content,
+            delta.reasoning_signature,
+            delta.reasoning,
+            delta.refusal,
+            delta.tool_calls,
+            delta.function_call,
+            delta.audio,
+        )
+        return text if rest == _NO_REST else ""
+
 
 class LastChunk(Chunk, gc=False):
     """What a format says at the end whose end marker is an event like the others."""
 
     ends: ClassVar[bool] = True
+
+
+TEXT: Final = b"\0"
+"""Where a text's JSON is to be put in a `ClientFormat.text_form`: no JSON has this byte."""
 
 
 class Event(NamedTuple):
@@ -142,6 +171,13 @@ class Reader(Protocol):
     def skim(self, said: Any) -> Chunk | None:
         """`read`, for who does not need what it says: no deltas, a usage only with its choices."""
 
+    def text_alone(self, said: Any) -> str:
+        """The text in an event that has nothing else to say in another format; else empty.
+
+        What it is then, be it garbage, is for `read`. To find that out costs more than to
+        `read`: ask where text is likely.
+        """
+
 
 class ProviderFormat(Protocol):
     """How a provider speaks."""
@@ -193,6 +229,12 @@ class ClientFormat(Protocol):
         """The events that a chunk makes of a provider who speaks another format: as `render`.
 
         ``said`` is not looked at: it is there so that a flow chooses between the two once.
+        """
+
+    def text_form(self) -> Event | None:
+        """What `compose` would make of a chunk that is text alone, with `TEXT` for its JSON.
+
+        Holds until something else is composed. None: that would not be one event, always.
         """
 
     def end(self) -> Sequence[Event]:

@@ -13,7 +13,8 @@ import msgspec
 from sluice.actors.failures import Failure
 from sluice.actors.providers.upstream_failures import in_band
 
-from .format import ABSENT, Chunk
+from .alone import only, single
+from .format import ABSENT, Choice, Chunk, Delta
 from .provider_errors import told_in
 from .reading import WRONG, check_utf8, malformed, read_answer, without_halves
 
@@ -50,6 +51,12 @@ _NULL_USAGE: Final = Chunk(usage=None)
 
 _chunk = msgspec.json.Decoder(Chunk)
 _skimmed = msgspec.json.Decoder(_Skimmed)
+_text = msgspec.json.Decoder(
+    only(
+        Chunk,
+        choices=single(only(Choice, "index", delta=only(Delta, "role", content=str))),
+    )
+)
 _whole = msgspec.json.Decoder(WholeAnswer)
 
 
@@ -116,6 +123,16 @@ class OpenAIProvider:
         if skimmed.usage is msgspec.UNSET:
             return _PLAIN
         return _NULL_USAGE if skimmed.usage is None else self.read(said)
+
+    def text_alone(self, said: bytes) -> str:
+        """The text in a chunk that says nothing else, of whichever answer; else empty."""
+        try:
+            if not said.isascii():
+                check_utf8(said)
+            text: str = _text.decode(said).choices[0].delta.content
+        except WRONG:
+            return ""
+        return text
 
     def check_whole(self, body: bytes) -> bytes:
         """``body``, if it is a chat completion."""

@@ -72,6 +72,9 @@ class SplicedClient:
         """As `compose`: no provider speaks this format."""
         return self.compose(said, chunk)
 
+    def text_form(self) -> None:
+        """None: every chunk is compared."""
+
     def end(self) -> Sequence[Event]:
         """The end marker, if the other answer came as far as the first. Raises `Failure`."""
         try:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 import trio
 
 from sluice.actors.failures import ClientLeft, Failure, UpstreamFault
-from sluice.actors.formats.format import Chunk, ClientFormat, Event, ProviderFormat
-from sluice.actors.formats.sse import HEARTBEAT, FrameTooLarge, SseDecoder, SseEvent, encode
+from sluice.actors.formats.format import Chunk, ClientFormat, ProviderFormat
+from sluice.actors.formats.sse import HEARTBEAT, FrameTooLarge, SseDecoder, SseEvent
 from sluice.actors.providers.upstream_failures import (
     broken,
     internal,
@@ -26,8 +26,10 @@ from sluice.actors.rescue.doubt import Doubt
 from sluice.actors.settings import Timeouts
 
 from .client import Client
+from .frames import Frames
 from .pump import Pump
 from .source import Upstream
+from .texts import Texts
 
 HELD = 64 * 1024
 """Bytes of events that say nothing yet, such as a role, that are held back at most."""
@@ -54,6 +56,7 @@ class Flow:
         "_doubt",
         "_end",
         "_feed",
+        "_frames",
         "_held",
         "_keep",
         "_may_follow",
@@ -61,20 +64,18 @@ class Flow:
         "_opened",
         "_opening",
         "_parked",
-        "_prefix",
         "_pump",
         "_read",
         "_receive",
         "_render",
         "_room",
         "_skim",
+        "_texts",
         "_timeouts",
         "_upstream",
         "began_at",
-        "chunks",
         "client_left",
         "ended",
-        "events",
         "failure",
         "first_chunk_at",
         "first_content_at",
@@ -106,7 +107,7 @@ class Flow:
         self._on_content = on_content
         self._opened = False
         self._held = b""
-        self._prefix = b"id: " + stream_id.encode() + b"-"
+        self._frames = Frames(stream_id)
         self._upstream = upstream
         self._client = client
         self._client_format = client_format
@@ -123,7 +124,8 @@ class Flow:
         self._may_follow = reader.follows
         self.usage_begun = reader.usage_begun
         same = provider_format.name == client_format.name
-        self._render = client_format.render if same else client_format.compose
+        self._texts = None if same else Texts(reader, client_format, self._frames)
+        self._render = client_format.render if self._texts is None else self._texts.compose
         self._skim = reader.skim if same and not client_format.reads_text else reader.read
         self._end = b""
         self._parked: trio.lowlevel.Task | None = None
@@ -133,8 +135,6 @@ class Flow:
         self.heard_at = self.sent_at = trio.current_time()
         self.first_chunk_at: float | None = None
         self.first_content_at: float | None = None
-        self.events = 0
-        self.chunks = 0
         self.told_chunks = 0
         self.pending = b""
         self.ended = False
@@ -151,13 +151,17 @@ class Flow:
         self.began_at = other.began_at
         self.sent_at = other.sent_at
         self.first_chunk_at = other.first_chunk_at
-        self.events = other.events
-        self.chunks = other.chunks
+        self._frames.go_on_after(other._frames)
         self.told_chunks = other.told_chunks
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else "failed" if self.failure else "open"
         return f"<Flow {state}, {self.chunks} chunks, {len(self.pending)} bytes pending>"
+
+    @property
+    def chunks(self) -> int:
+        """Events of the answer that were made for the client."""
+        return self._frames.chunks
 
     @property
     def dropped(self) -> int:
@@ -175,6 +179,8 @@ class Flow:
         out: list[bytes] = []
         try:
             events = iter(self._feed(data))
+            if self._texts is not None:
+                events = self._texts.told(events, out, self.kept)
             while not self._made_all(events, out, now):
                 pass
         except FrameTooLarge:
@@ -190,7 +196,7 @@ class Flow:
 
     def _made_all(self, events: Iterator[bytes | SseEvent], out: list[bytes], now: float) -> bool:
         """Put into ``out`` what ``events`` make. False: one was left out, and there may be more."""
-        kept = self.kept
+        kept, frames = self.kept, self._frames
         try:
             for said in events:
                 chunk = self._read(said)
@@ -203,13 +209,13 @@ class Flow:
                 if kept is not None:  # what cannot be told, its client has not
                     kept.append(said)
                 if isinstance(made, bytes) and b"\n" not in made:
-                    self.chunks += 1
-                    self.events += 1
-                    out.append(b"%b%d\ndata: %b\n\n" % (self._prefix, self.events, made))
+                    frames.chunks += 1
+                    frames.events += 1
+                    out.append(b"%b%d\ndata: %b\n\n" % (frames.prefix, frames.events, made))
                 elif isinstance(made, SseEvent):
-                    out.append(self._named(made))
+                    out.append(frames.named(made))
                 else:
-                    out.append(self._text_of(made))
+                    out.append(frames.text_of(made))
                 if chunk.ends:
                     self.ended = True
                     if made is said:
@@ -243,11 +249,13 @@ class Flow:
     def _leave_out(self, failure: Failure) -> None:
         """A frame could not be read: raise ``failure``, unless the answer goes on without it."""
         if self._doubt is None:
-            if not self.events:
+            if not self._frames.events:
                 raise failure
             self._doubt = Doubt(self._read, self._may_follow)
         self._doubt.over(failure)
         self._read = self._doubt.read
+        if self._texts is not None:
+            self._texts.interrupt()  # whatever the next one says, it is read in doubt
 
     def _cause(self, failure: Failure) -> Failure:
         """``failure``, or that of a malformed frame after which nothing else came."""
@@ -260,28 +268,6 @@ class Flow:
             self._on_content()
 
     # -- what a client gets of them --------------------------------------------------------
-
-    def _numbered(self, event: Event) -> bytes:
-        self.events += 1
-        if b"\n" not in event.data and b"\r" not in event.data:
-            name = b"event: %b\n" % event.name if event.name else b""
-            return b"%b%b%d\ndata: %b\n\n" % (name, self._prefix, self.events, event.data)
-        return encode(event.data, event=event.name, id=b"%b%d" % (self._prefix[4:], self.events))
-
-    def _text_of(self, made: bytes | Sequence[Event]) -> bytes:
-        """What is neither the data of one unnamed event in one line, nor one named event."""
-        events = (Event(made),) if isinstance(made, bytes) else made
-        self.chunks += len(events)
-        return b"".join([self._numbered(event) for event in events])
-
-    def _named(self, event: SseEvent) -> bytes:
-        """An event as it is, but for our id."""
-        self.chunks += 1
-        name, data = event.event, event.data
-        if not name or b"\n" in data:
-            return self._numbered(Event(data, name))
-        self.events += 1
-        return b"event: %b\n%b%d\ndata: %b\n\n" % (name, self._prefix, self.events, data)
 
     def _framed(self, text: bytes) -> bytes:
         if not self._opened:
@@ -381,14 +367,16 @@ class Flow:
     async def finish(self) -> None:
         """Send what is pending, the format's end marker and the end of the body."""
         marker = [] if self._end else self._client_format.end()
-        end = self._end + b"".join([self._numbered(event) for event in marker])
+        end = self._end + b"".join([self._frames.numbered(event) for event in marker])
         await self._close(end, self._timeouts.client_write)
 
     async def fail(self, failure: Failure, timeout: float) -> None:
         """Send what is pending, one error frame, no end marker, and the end of the body."""
         if self.first_chunk_at is None:
-            self.events = self.chunks = 0  # what was held back is never sent
-        await self._close(self._numbered(self._client_format.failure_event(failure)), timeout)
+            self._frames.forget()  # what was held back is never sent
+        await self._close(
+            self._frames.numbered(self._client_format.failure_event(failure)), timeout
+        )
 
     async def _close(self, text: bytes, timeout: float) -> None:
         pending, self.pending = self.pending, b""

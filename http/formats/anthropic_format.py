@@ -18,13 +18,13 @@ from typing import Any, Final
 import msgspec
 
 from sluice.actors.failures import Failure
-from sluice.actors.formats.format import Choice, Chunk, Event
+from sluice.actors.formats.format import TEXT, Choice, Chunk, Event
 from sluice.actors.formats.reading import malformed
 from sluice.actors.formats.sse import SseEvent
 from sluice.http.errors import anthropic_body, anthropic_frame
 
 from .anthropic_message import as_message, message_of, stop_reason_of, tool_use_of, usage_of
-from .completion import CallPiece, OpenCall, Usage, calls_in, text_alone, text_in, usage_in
+from .completion import CallPiece, OpenCall, Usage, calls_in, text_in, usage_in
 
 _encode: Final = msgspec.json.Encoder().encode
 _MESSAGE_STOP: Final = Event(b'{"type":"message_stop"}', b"message_stop")
@@ -108,11 +108,9 @@ class AnthropicClient:
 
     # -- from OpenAI's words ---------------------------------------------------------------
 
-    def compose(self, said: object, chunk: Chunk) -> SseEvent | Sequence[Event]:
+    def compose(self, said: object, chunk: Chunk) -> Sequence[Event]:
         """The events that say what ``chunk`` says. Raises a 502 `Failure`."""
         del said
-        if self._open == "text" and (text := text_alone(chunk)):
-            return SseEvent(_TEXT % (self._blocks - 1, _encode(text)), b"content_block_delta")
         events: list[Event] = []
         for choice in chunk.choices[:1]:
             self._start_message(events)
@@ -121,11 +119,20 @@ class AnthropicClient:
             self._usage = usage_in(chunk.usage)
         return events
 
+    def text_form(self) -> Event | None:
+        """A delta of the block of text that is open."""
+        if self._open != "text":
+            return None
+        return Event(_TEXT % (self._blocks - 1, TEXT), b"content_block_delta")
+
     def _say(self, choice: Choice, events: list[Event]) -> None:
         delta = choice.delta
-        self._add("thinking", _THINKING, delta.reasoning_content or delta.reasoning, events)
-        self._add("thinking", _SIGNATURE, delta.reasoning_signature, events)
-        self._add("text", _TEXT, delta.content, events)
+        if thought := delta.reasoning_content or delta.reasoning:
+            self._add("thinking", _THINKING, thought, events)
+        if delta.reasoning_signature:
+            self._add("thinking", _SIGNATURE, delta.reasoning_signature, events)
+        if delta.content:
+            self._add("text", _TEXT, delta.content, events)
         if delta.refusal:
             self._add("text", _TEXT, delta.refusal, events)
             self._reason = "refusal"
@@ -139,8 +146,6 @@ class AnthropicClient:
     def _add(self, kind: str, form: bytes, value: object, events: list[Event]) -> None:
         """More of a block of ``kind``, which is started unless it is the one that is open."""
         text = text_in(value)
-        if not text:
-            return
         if self._open != kind:
             self._call.close()
             self._start_block(kind, _EMPTY[kind], events)

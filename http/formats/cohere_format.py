@@ -17,13 +17,13 @@ from typing import Any, Final
 import msgspec
 
 from sluice.actors.failures import Failure
-from sluice.actors.formats.format import Choice, Chunk, Event
+from sluice.actors.formats.format import TEXT, Choice, Chunk, Event
 from sluice.actors.formats.reading import malformed
 from sluice.actors.formats.sse import SseEvent
 from sluice.http.errors import cohere_body, cohere_frame
 
 from .cohere_message import as_response, finish_reason_of, response_id, tool_call_of, usage_of
-from .completion import CallPiece, OpenCall, Usage, calls_in, text_alone, text_in, usage_in
+from .completion import CallPiece, OpenCall, Usage, calls_in, text_in, usage_in
 
 _encode: Final = msgspec.json.Encoder().encode
 _CALL: Final = "tool_call"
@@ -108,11 +108,9 @@ class CohereClient:
 
     # -- from OpenAI's words ---------------------------------------------------------------
 
-    def compose(self, said: object, chunk: Chunk) -> SseEvent | Sequence[Event]:
+    def compose(self, said: object, chunk: Chunk) -> Sequence[Event]:
         """The events that say what ``chunk`` says. Raises a 502 `Failure`."""
         del said
-        if self._open == "text" and (text := text_alone(chunk)):
-            return SseEvent(_TEXT % (self._parts - 1, _encode(text)), b"content-delta")
         events: list[Event] = []
         for choice in chunk.choices[:1]:
             self._start_message(events)
@@ -121,11 +119,20 @@ class CohereClient:
             self._usage = usage_in(chunk.usage)
         return events
 
+    def text_form(self) -> Event | None:
+        """A delta of the part of text that is open."""
+        if self._open != "text":
+            return None
+        return Event(_TEXT % (self._parts - 1, TEXT), b"content-delta")
+
     def _say(self, choice: Choice, events: list[Event]) -> None:
         delta = choice.delta
-        self._add("thinking", delta.reasoning_content or delta.reasoning, events)
-        self._add("text", delta.content, events)
-        self._add("text", delta.refusal, events)
+        if thought := delta.reasoning_content or delta.reasoning:
+            self._add("thinking", thought, events)
+        if delta.content:
+            self._add("text", delta.content, events)
+        if delta.refusal:
+            self._add("text", delta.refusal, events)
         for piece in calls_in(delta.tool_calls):
             self._say_call(piece, events)
         if choice.finish_reason:  # some who speak like OpenAI say an empty one until the end
@@ -135,8 +142,6 @@ class CohereClient:
     def _add(self, kind: str, value: object, events: list[Event]) -> None:
         """More of a part of ``kind``, which is started unless it is the one that is open."""
         text = text_in(value)
-        if not text:
-            return
         if self._open != kind:
             self._call.close()
             self._stop_part(events)

@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from sluice.actors.failures import Failure
-from sluice.actors.formats.format import Chunk
 from sluice.actors.formats.reading import malformed
 
 
@@ -85,26 +84,6 @@ def arguments_of(call: CallPiece) -> dict[str, msgspec.Raw]:
         return _object.decode((call.function.arguments or "{}").encode())
     except msgspec.MsgspecError as error:
         raise malformed("answer", "provider_call") from error
-
-
-def text_alone(chunk: Chunk) -> str:
-    """The text that ``chunk`` adds, if it says nothing else, as most do: else empty."""
-    choices = chunk.choices
-    if len(choices) != 1 or isinstance(chunk.usage, dict):
-        return ""
-    choice = choices[0]
-    delta = choice.delta
-    if (
-        choice.finish_reason is None
-        and delta.tool_calls is None
-        and delta.reasoning_content is None
-        and delta.reasoning is None
-        and delta.reasoning_signature is None
-        and delta.refusal is None
-        and isinstance(delta.content, str)
-    ):
-        return delta.content
-    return ""
 
 
 def text_in(value: object) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from sluice.actors.failures import Failure
-from sluice.actors.formats.format import Choice, Chunk, Delta, Event
+from sluice.actors.formats.format import TEXT, Choice, Chunk, Event
 from sluice.http.errors import openai_body, openai_frame
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -28,14 +28,6 @@ _SPACED: Final = re.compile(rb',\s*+"usage"\s*+:\s*+null')
 """The same as others write it; five times slower to look for."""
 
 
-class _Choice(msgspec.Struct, gc=False):
-    """A choice as OpenAI writes it: its reason is there, null until the last."""
-
-    index: int
-    delta: Delta
-    finish_reason: str | None
-
-
 class _Composer:
     """Writes chunks that no provider has written. All of a stream have the same head."""
 
@@ -45,8 +37,13 @@ class _Composer:
 
     def said(self, choices: Sequence[Choice]) -> bytes:
         """A chunk's JSON, of pieces of answers."""
-        written = [_Choice(each.index, each.delta, each.finish_reason) for each in choices]
-        return b'%b,"choices":%b}' % (self._head or self._begun(), _encode(written))
+        return b'%b,"choices":%b}' % (self._head or self._begun(), _encode(choices))
+
+    def text_form(self) -> bytes:
+        """The JSON of a chunk that is a piece of text of the first answer, for `TEXT`."""
+        head = self._head or self._begun()
+        said = b'{"index":0,"delta":{"content":%b},"finish_reason":null}' % TEXT
+        return b'%b,"choices":[%b]}' % (head, said)
 
     def used(self, usage: object) -> bytes:
         """A chunk's JSON, of a usage alone."""
@@ -114,6 +111,10 @@ class OpenAIClient:
                 return made
             return Event(made), Event(self._composer.used(chunk.usage))
         return self._composer.used(chunk.usage) if asked_for else ()
+
+    def text_form(self) -> Event:
+        """A chunk."""
+        return Event(self._composer.text_form())
 
     def end(self) -> Sequence[Event]:
         """``[DONE]``."""

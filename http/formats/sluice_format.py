@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from sluice.actors.failures import Failure
-from sluice.actors.formats.format import Chunk, Event
+from sluice.actors.formats.format import TEXT, Chunk, Event
 from sluice.http.errors import sluice_body
 
 RETRY: Final = 1000
@@ -54,6 +54,10 @@ class SluiceClient:
 
     render = compose
     """No provider speaks this format."""
+
+    def text_form(self) -> Event:
+        """Of each piece, whatever else is said."""
+        return Event(b'{"text":%b}' % TEXT)
 
     def end(self) -> Sequence[Event]:
         """``done``, with the provider's reason for the end."""
