@@ -1,10 +1,11 @@
-"""One run of the benchmark: what every measurement needs, and how contestants take turns."""
+"""One run of the benchmark: what every measurement needs, and how contestants are compared."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
@@ -64,6 +65,22 @@ class Bench(msgspec.Struct, frozen=True):
             for contestant in contestants:
                 say(f"{what}: {contestant.name}, round {number + 1}")
                 found[contestant.name].append(measure(contestant))
+        return found
+
+    def at_the_same_time(
+        self, what: str, contestants: Sequence[Contestant], measure: Callable[[Contestant], T]
+    ) -> dict[str, list[T]]:
+        """What ``measure`` finds of each, round by round; in each round all at the same time.
+
+        They share the server's core, and whatever else happens to the machine: where one is to
+        be compared with another, and nobody needs all of a core, that is far steadier than turns.
+        """
+        found: dict[str, list[T]] = {contestant.name: [] for contestant in contestants}
+        with ThreadPoolExecutor(len(contestants)) as pool:
+            for number in range(self.plan.rounds):
+                say(f"{what}: {' and '.join(found)}, round {number + 1}")
+                for name, one in zip(found, pool.map(measure, contestants), strict=True):
+                    found[name].append(one)
         return found
 
     def first_chunk(self, contestant: Contestant) -> FirstChunk:

@@ -43,8 +43,9 @@ measurements:
   workers       processor time of a streamed request with two workers, host and store included,
                 beside workers = 0; how 64 long streams spread over the two, on all cores
   resilience    processor time of a streamed request with breakers and limits (of addresses,
-                users and tokens, in the store, never reached) beside the same service without;
-                64 API tokens take turns; service and store are counted together
+                users and tokens, in the store, never reached) beside the same service without,
+                both loaded at the same time; 64 API tokens take turns; service and store are
+                counted together
   translated    processor time of a chunk, for clients of each format (OpenAI's, Anthropic's,
                 Cohere's) from providers of each: what an answer of 520 chunks costs more than
                 one of 20, by 500, ten of them a write; beside the client's own format
@@ -102,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds", type=_positive, help=f"load in one round (default: {plan.FULL.seconds:g})"
     )
     parser.add_argument(
-        "--rounds", type=_count, help=f"rounds of what takes turns (default: {plan.FULL.rounds})"
+        "--rounds", type=_count, help=f"rounds of what is compared (default: {plan.FULL.rounds})"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all rounds as JSON")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")

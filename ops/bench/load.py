@@ -70,7 +70,7 @@ def run(address: Address, ground: Ground, seconds: float, asking: Asking | None 
     Raises `LoadError` unless every answer was a whole 200.
     """
     asking = plain(address) if asking is None else asking
-    file = ground.folder / "load.lua"
+    file = ground.folder / f"load-{address.port}.lua"
     file.write_text(script(asking))
     argv = [
         *(installed(), "-t1", f"-c{asking.connections}", f"-d{max(1, round(seconds))}s"),

@@ -9,7 +9,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The sizes of all measurements."""
 
     rounds: int
-    """Of each figure that is measured in turns."""
+    """Of each figure that is compared with another."""
     seconds: float
     """Of load in one round."""
     answers: int

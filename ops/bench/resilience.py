@@ -1,9 +1,10 @@
 """What breakers and limits cost: the service with them beside the same service without.
 
 Both are one process with an embedded store, on the server's core, before the same upstream, and
-take turns. Both know the same API tokens, and every request bears one: so what is compared is not
-whether callers are known, but whether they are limited and whether breakers stand before the
-provider. Service and store are counted together: what a limit costs is mostly the store's work.
+are loaded at the same time. Both know the same API tokens, and every request bears one: so what is
+compared is not whether callers are known, but whether they are limited and whether breakers stand
+before the provider. Service and store are counted together: what a limit costs is mostly the
+store's work.
 
 The limits are those of a deployment in kind (an hour's window, in the store), and so high that
 nobody is refused. As many tokens as requests are under way take turns, so that no two takes of
@@ -80,7 +81,7 @@ def _service(bench: Bench, name: str) -> Iterator[Contestant]:
 def _costs(bench: Bench, kind: Kind, *both: Contestant) -> dict[str, list[FamilyCost]]:
     for contestant in both:
         bench.warm_up(contestant, kind, _asking(contestant, kind))
-    return bench.in_turns(
+    return bench.at_the_same_time(
         f"resilience, {kind}", both, lambda contestant: _cost(bench, kind, contestant)
     )
 
