@@ -114,6 +114,19 @@ async def test_what_comes_while_it_is_under_way_is_gathered() -> None:
         assert wires.got() == last.op.packed()
 
 
+async def test_what_comes_after_a_lone_answer_while_another_is_under_way_is_gathered() -> None:
+    async with wired() as wires:
+        entries = [wires.submit("first"), wires.submit("second")]
+        await wait_all_tasks_blocked()
+        wires.got()
+        await wires.answer(entries[0])
+        entries += [wires.submit("third"), wires.submit("fourth")]
+        assert wires.got() == b""
+        await wait_all_tasks_blocked()
+        assert wires.got() == b"".join(entry.op.packed() for entry in entries[2:])
+        await wires.answer(*entries[1:])
+
+
 async def test_what_the_socket_does_not_take_at_once_follows_in_order() -> None:
     async with wired() as wires:
         await alone(wires)
