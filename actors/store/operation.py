@@ -65,7 +65,11 @@ class Script:
     ) -> Op:
         """Run it on ``keys``, which in a cluster must lie together (`keys.key`).
 
-        ``together``: a script that does on many keys what this one does on one.
+        ``together``: a script that does on many keys what this one does on one. Raises
+        `TypeError` then for an argument that is none: others are sent with it, whom that harms.
         """
         first = keys[0] if keys else None
-        return Op(("EVALSHA", self.sha, len(keys), *keys, *args), first, self.source, together)
+        op = Op(("EVALSHA", self.sha, len(keys), *keys, *args), first, self.source, together)
+        if together is not None:
+            op.packed()
+        return op

@@ -11,10 +11,10 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from .entry import Entry
+from .errors import LinkFailed, StoreUnavailable
 from .operation import Op
 
 if TYPE_CHECKING:
-    from .errors import StoreUnavailable
     from .operation import Script
 
 MOST: Final = 64
@@ -55,9 +55,13 @@ class Together(Entry):
         return Op(("EVALSHA", script.sha, len(keys), *keys, *args), None, script.source)
 
     def settle(self, value: object) -> None:
-        """Each of them has its answer."""
+        """Each of them has its answer. Raises `LinkFailed` if there are not as many; they fail."""
         members = self.members
         answers = value if len(members) > 1 and isinstance(value, list) else [value]
+        if len(answers) != len(members):
+            reason = "the store did not answer as many operations as it was asked"
+            self.fail(StoreUnavailable(reason))
+            raise LinkFailed(reason)
         for entry, answer in zip(members, answers, strict=True):
             entry.settle(answer)
 

@@ -122,6 +122,33 @@ def test_no_request_is_forgotten_before_it_leaves_the_window(server: Node, gaps:
 
 @settings(max_examples=30, deadline=None)
 @given(
+    steps=st.lists(
+        st.tuples(
+            st.integers(0, WINDOW // 4) | st.integers(-2 * WINDOW, WINDOW + WINDOW // 4),
+            st.integers(1, 6),
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_nor_where_the_servers_clock_is_set_forward_or_back_and_limits_change(
+    server: Node, steps: list[tuple[int, int]]
+) -> None:
+    name, now, expires = next(names), 100 * WINDOW, 0
+    for gap, limit in steps:
+        now += gap
+        if now >= expires:
+            server.run("DEL", name)
+        take(server, name, limit, now)
+        if server.run("PTTL", name) < 2 * WINDOW * 1000:  # as above
+            expires = now + WINDOW + WINDOW // 4
+            server.run("PEXPIRE", name, 3 * WINDOW * 1000)
+        newest = int(server.run("LINDEX", name, -1)) // 1_000_000 - START
+        assert newest + WINDOW <= expires
+
+
+@settings(max_examples=30, deadline=None)
+@given(
     moments=st.lists(
         st.tuples(st.integers(0, WINDOW), st.lists(st.integers(0, 2), min_size=2, max_size=8)),
         max_size=8,

@@ -148,6 +148,23 @@ async def test_an_operation_that_is_refused_harms_no_other(
     assert world.client.counts.refused == 1
 
 
+async def test_of_many_the_one_that_is_refused_is_told_and_takes_no_answer_from_later_ones(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    def refuse(words: list[bytes]) -> bytes:
+        return b"-WRONGTYPE no\r\n" if words[1] == b"bad" else echo(words)
+
+    world = await World(nursery).connected()
+    world.fake.answer = refuse
+    patience = Patience(1)
+    for names in (["bad", "a", "b"], ["a", "bad", "b"], ["a", "b", "bad"]):
+        with pytest.raises(StoreRefused):
+            await world.client.run_many([command("GET", each) for each in names], patience)
+        assert await world.client.run(GET) == b"a"
+    counts = world.client.counts
+    assert (counts.answered, counts.refused, counts.lost, counts.passed_by) == (3, 9, 0, 0)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

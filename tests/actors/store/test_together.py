@@ -132,6 +132,26 @@ async def test_what_befalls_the_one_befalls_all_of_them(
     assert [type(found[number]) for number in range(5)] == [error] * 5
 
 
+@pytest.mark.parametrize("answer", [b"*2\r\n:1\r\n:2\r\n", b"$-1\r\n", b":1\r\n"])
+async def test_a_store_that_answers_fewer_than_it_was_asked_is_passed_by(
+    answer: bytes, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await World(nursery).connected()
+    world.fake.answer = lambda _: answer
+    found = await ask_all(world, [doubling("a", number) for number in range(3)])
+    assert [type(found[number]) for number in range(3)] == [StoreUnavailable] * 3
+    assert "as many" in str(found[0])
+    assert [change.state for change in world.changes] == ["usable", "passed_by"]
+    world.fake.answer = double
+    assert await world.client.usable(10)
+    assert await world.client.run(doubling("a", 1)) == [b"a", 2]
+
+
+def test_what_is_no_argument_is_seen_before_others_are_sent_with_it() -> None:
+    with pytest.raises(TypeError):
+        ONE.on(["a"], None, together=MANY)  # type: ignore[arg-type]
+
+
 async def test_the_least_patient_is_not_kept_by_those_it_was_sent_with(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
