@@ -44,7 +44,7 @@ lint: dev-environment ## style, and mistakes of asynchronous code
 type: dev-environment ## types
 	$(PY) -m mypy src tests
 
-deterministic: dev-environment ## the tests that are pure or on virtual time: under a minute
+deterministic: dev-environment ## the tests that are pure or on virtual time: about a minute
 	$(PY) -m pytest $(DETERMINISTIC)
 
 real: dev-environment programs npm ## the tests with sockets, nginx, Prometheus, Chromium, Node
