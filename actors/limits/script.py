@@ -3,9 +3,9 @@
 One key a caller holds the times at which his requests were accepted, in microseconds of the
 server's own clock, the oldest first: a list, in which each takes about ten bytes. It expires when
 the last of them has left the window, up to a quarter of a window later: so when it does need not
-be set with each request, which would cost as much again, and its replicas and file as well. Each
-call costs a few commands however long the list is: what has left is mostly one or two, and so is
-looked for in steps that double.
+be set with each request, which would be one more write of the store, of its replicas and its file.
+Each call costs a few commands however long the list is: what has left is mostly one or two, and so
+is looked for in steps that double.
 
 Callers whose requests come in the same moment are decided about in one step, one after the other
 (`store.together`), which costs the store a quarter less: none of them sees a difference.

@@ -2,8 +2,8 @@
 
 What many tasks ask for in one turn of the event loop is sent in one piece; who asks has no
 channel, no timer and no lock of its own. What comes alone is sent by who asks, which saves a lone
-operation a turn of the event loop. One is alone if nothing is under way, and if what was answered
-last was alone too, and nothing was sent at once since: so under load, operations are gathered.
+operation a turn of the event loop. One is alone if nothing else is under way, and if what was
+answered last was alone too: so under load, operations are gathered.
 
 The first operation that is not answered in time ends the link, and everybody on it hears of it at
 once.
@@ -65,7 +65,7 @@ class Link:
         self._plain = stream if isinstance(stream, PlainStream) else None
         """The stream, if it can be sent to without waiting."""
         self._is_alone = False
-        """What was answered last was alone, and nothing was sent at once since."""
+        """What was answered last was alone."""
         self._writer_waits: trio.Event | None = None
         self._looks = trio.CancelScope()
         self._looks_at = inf
@@ -121,7 +121,6 @@ class Link:
         """Send what waits now, if that is one operation; whether nothing is left to be sent."""
         if self._plain is None or len(self._entries) > 1:
             return False
-        self._is_alone = False
         data = b"".join(self._taken())
         try:
             sent = self._plain.send_nowait(data)
