@@ -38,7 +38,7 @@ class Frames:
         self.events = self.chunks = 0
 
     def numbered(self, event: Event) -> bytes:
-        """An event that is no chunk."""
+        """An event with its ``id``; chunks are counted by who knows that it is one."""
         self.events += 1
         if b"\n" not in event.data and b"\r" not in event.data:
             name = b"event: %b\n" % event.name if event.name else b""

@@ -3,8 +3,7 @@
 Both are one process with an embedded store, on the server's core, before the same upstream, and
 are loaded at the same time. Both know the same API tokens, and every request bears one: so what is
 compared is not whether callers are known, but whether they are limited and whether breakers stand
-before the provider. Service and store are counted together: what a limit costs is mostly the
-store's work.
+before the provider. Service and store are counted together: a limit costs both.
 
 The limits are those of a deployment in kind (an hour's window, in the store), and so high that
 nobody is refused. As many tokens as requests are under way take turns, so that no two takes of

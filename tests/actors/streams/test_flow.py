@@ -282,7 +282,7 @@ async def test_a_mistake_of_ours_ends_this_stream_with_an_error_instead_of_losin
 
         class Mistaken(OpenAIClient):
             def render(self, said: bytes, chunk: Chunk) -> bytes:
-                raise NotImplementedError
+                raise ZeroDivisionError
 
         at.flow._render = Mistaken(usage=False).render
         async with trio.open_nursery() as nursery:
