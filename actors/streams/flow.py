@@ -255,7 +255,7 @@ class Flow:
         self._doubt.over(failure)
         self._read = self._doubt.read
         if self._texts is not None:
-            self._texts.interrupt()  # whatever the next one says, it is read in doubt
+            self._texts.interrupt(self._doubt)
 
     def _cause(self, failure: Failure) -> Failure:
         """``failure``, or that of a malformed frame after which nothing else came."""

@@ -14,6 +14,7 @@ import msgspec
 
 from sluice.actors.formats.format import Chunk, ClientFormat, Event, Reader
 from sluice.actors.formats.sse import SseEvent
+from sluice.actors.rescue.doubt import Doubt
 
 from .frames import Frames
 
@@ -29,12 +30,13 @@ class Texts:
         frames: makes the client's events.
     """
 
-    __slots__ = ("_client_format", "_form", "_frames", "_text_alone")
+    __slots__ = ("_client_format", "_doubt", "_form", "_frames", "_text_alone")
 
     def __init__(self, reader: Reader, client_format: ClientFormat, frames: Frames) -> None:
         self._text_alone = reader.text_alone
         self._client_format = client_format
         self._frames = frames
+        self._doubt: Doubt | None = None
         self._form = b""
         """Of the frame of one more text; empty: what was told last is something else."""
 
@@ -44,12 +46,14 @@ class Texts:
     def compose(self, said: Any, chunk: Chunk) -> bytes | SseEvent | Sequence[Event]:
         """The long way: as the client's format does."""
         made = self._client_format.compose(said, chunk)
-        form = self._client_format.text_form() if chunk.text_alone else None
+        in_doubt = self._doubt is not None and self._doubt.pending is not None
+        form = self._client_format.text_form() if chunk.text_alone and not in_doubt else None
         self._form = b"" if form is None else self._frames.form(form)
         return made
 
-    def interrupt(self) -> None:
-        """What comes next goes the long way."""
+    def interrupt(self, doubt: Doubt) -> None:
+        """What comes next goes the long way, for as long as ``doubt`` has something pending."""
+        self._doubt = doubt
         self._form = b""
 
     def told(

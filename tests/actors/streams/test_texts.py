@@ -170,6 +170,21 @@ def test_a_text_after_a_malformed_frame_ends_the_doubt_about_it(provider: str, c
     run(test)
 
 
+@pytest.mark.parametrize("client", [client for client in CLIENTS if client != "anthropic"])
+def test_a_text_that_ends_no_doubt_leaves_the_next_one_in_it(client: str) -> None:
+    said = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%b"}}'
+    text, half, bad = (
+        framed(PROVIDERS["anthropic"], each, "some")
+        for each in (said % b"its ", said % rb"\ud800", b"{nonsense")
+    )
+
+    def test() -> None:
+        told = assert_told_alike("anthropic", client, [text, text, bad + half + text])
+        assert told.failure is not None
+
+    run(test)
+
+
 @pytest.mark.parametrize(("provider", "client"), PAIRS, ids=[f"{p} to {c}" for p, c in PAIRS])
 def test_whatever_comes_between_two_texts_is_told_the_same_by_both_ways(
     provider: str, client: str
